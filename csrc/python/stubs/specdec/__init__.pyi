@@ -1,0 +1,244 @@
+"""Speculative decoding, one primitive at a time: trees, lookups, samplers and verifiers on arrays.
+
+Arrays may be NumPy arrays or any CPU object with ``__dlpack__`` (torch, JAX, ...). A C-contiguous
+last axis of the right type is used where it lies; anything else is copied once. ``p`` is the
+target's distribution and ``q`` the drafter's; ``accepted`` never counts the bonus token.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from os import PathLike
+from typing import Any, Final, Literal, NamedTuple, Protocol, TypeAlias, final, overload
+
+import numpy as np
+from numpy.typing import NDArray
+
+class _DLPack(Protocol):
+    def __dlpack__(self, *, stream: Any = None) -> Any: ...
+    def __dlpack_device__(self) -> tuple[int, int]: ...
+
+_Array: TypeAlias = NDArray[Any] | _DLPack
+_Ints: TypeAlias = _Array | Sequence[int]
+_Draft: TypeAlias = _Array | tuple[_Array, _Array] | None
+_Path: TypeAlias = str | PathLike[str]
+_Method: TypeAlias = Literal["auto", "greedy", "rejection", "block", "coupled", "typical"]
+
+__version__: Final[str]
+
+# method -> does its output have exactly the target's law (or, for "greedy" and "coupled", text)?
+LOSSLESS: Final[Mapping[str, bool]]
+
+# values of Verdict.outcome
+UNREACHED: Final = 0
+REJECTED: Final = 1
+ACCEPTED: Final = 2
+ROOT: Final = 3
+
+class FormatError(ValueError):
+    """A file does not hold what it should; the message names the file, the place and the value."""
+
+@final
+class Sampling:
+    """How a row of logits becomes a distribution, and the seed of all draws. Immutable."""
+
+    def __new__(
+        cls,
+        temperature: float = 1.0,
+        *,
+        top_k: int = 0,
+        top_p: float = 1.0,
+        min_p: float = 0.0,
+        seed: int = 0,
+    ) -> Sampling: ...
+    @property
+    def temperature(self) -> float: ...
+    @property
+    def top_k(self) -> int: ...
+    @property
+    def top_p(self) -> float: ...
+    @property
+    def min_p(self) -> float: ...
+    @property
+    def seed(self) -> int: ...
+    def __eq__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+
+@final
+class Tree:
+    """A token tree. Node 0 is the root (the last committed token), ``parents[i] < i``. Immutable."""
+
+    def __new__(cls, tokens: _Ints | None, parents: _Ints) -> Tree: ...
+    @staticmethod
+    def chain(tokens: _Ints, *, root: int = -1) -> Tree: ...
+    @staticmethod
+    def from_growmap(path: _Path) -> Tree: ...
+    def save_growmap(self, path: _Path) -> None: ...
+    def with_tokens(self, tokens: _Ints) -> Tree: ...
+    @property
+    def tokens(self) -> NDArray[np.int32]: ...
+    @property
+    def parents(self) -> NDArray[np.int32]: ...
+    @property
+    def max_depth(self) -> int: ...
+    @property
+    def n_leaves(self) -> int: ...
+    def __len__(self) -> int: ...
+    def __eq__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
+    def depths(self) -> NDArray[np.int32]: ...
+    def positions(self, root_position: int = 0) -> NDArray[np.int64]: ...
+    def mask(self) -> NDArray[np.bool_]: ...
+    def mask_bits(self) -> NDArray[np.uint64]: ...
+    def paths(self) -> NDArray[np.int32]: ...
+    def children(self, node: int) -> NDArray[np.int32]: ...
+    def prune(self, keep: _Array | Sequence[bool]) -> tuple[Tree, NDArray[np.int32]]: ...
+    def subtree(self, node: int) -> tuple[Tree, NDArray[np.int32]]: ...
+    def _repr_svg_(self) -> str: ...
+
+class SearchResult(NamedTuple):
+    tree: Tree
+    expected_tokens: float
+    seconds: float | None
+
+def search_tree(
+    acceptance: _Array | Sequence[float],
+    budget: int,
+    max_depth: int | None = None,
+    max_branch: int | None = None,
+    *,
+    cost: Mapping[int, float] | None = None,
+    draft_cost: float = 0.0,
+) -> SearchResult: ...
+def expected_tokens(acceptance: float, num_tokens: int) -> float: ...
+def expected_speedup(acceptance: float, num_tokens: int, cost_ratio: float) -> float: ...
+def optimal_length(acceptance: float, cost_ratio: float, max_tokens: int = 64) -> int: ...
+def ngram_propose(
+    tokens: _Ints,
+    num_tokens: int,
+    min_n: int = 1,
+    max_n: int = 4,
+    *,
+    match: Literal["first", "last"] = "first",
+) -> NDArray[np.int32]: ...
+
+@final
+class NgramIndex:
+    """``ngram_propose`` for a growing sequence, without ever scanning it again."""
+
+    def __new__(
+        cls, min_n: int = 1, max_n: int = 4, *, match: Literal["first", "last"] = "first"
+    ) -> NgramIndex: ...
+    def append(self, token: int) -> None: ...
+    def extend(self, tokens: _Ints) -> None: ...
+    def clear(self) -> None: ...
+    def propose(self, num_tokens: int) -> NDArray[np.int32]: ...
+    @property
+    def tokens(self) -> NDArray[np.int32]: ...
+    @property
+    def nbytes(self) -> int: ...
+    def __len__(self) -> int: ...
+
+class SuffixProposal(NamedTuple):
+    tree: Tree
+    probs: NDArray[np.float32]
+    match: int
+    score: float
+    from_corpus: bool
+
+@final
+class SuffixCorpus:
+    """Earlier outputs that any number of ``SuffixIndex`` objects look into; bounded memory."""
+
+    def __new__(cls, max_tokens: int = 1_000_000, *, max_depth: int = 24) -> SuffixCorpus: ...
+    def add(self, tokens: _Ints) -> None: ...
+    @property
+    def max_depth(self) -> int: ...
+    @property
+    def nbytes(self) -> int: ...
+    def __len__(self) -> int: ...
+
+@final
+class SuffixIndex:
+    """Frequency-weighted continuations of the context's longest suffixes."""
+
+    def __new__(
+        cls, *, max_depth: int | None = None, corpus: SuffixCorpus | None = None
+    ) -> SuffixIndex: ...
+    def append(self, token: int) -> None: ...
+    def extend(self, tokens: _Ints) -> None: ...
+    def propose(
+        self,
+        num_tokens: int,
+        *,
+        max_branch: int = 1,
+        min_prob: float = 0.1,
+        factor: float = 1.0,
+        offset: float = 0.0,
+    ) -> SuffixProposal: ...
+    @property
+    def tokens(self) -> NDArray[np.int32]: ...
+    @property
+    def max_depth(self) -> int: ...
+    @property
+    def nbytes(self) -> int: ...
+    def __len__(self) -> int: ...
+
+def argmax(logits: _Array) -> NDArray[np.int32]: ...
+def probs(logits: _Array, sampling: Sampling) -> NDArray[np.float32]: ...
+def sample(
+    logits: _Array,
+    sampling: Sampling,
+    *,
+    requests: int | _Ints = 0,
+    positions: int | _Ints = 0,
+    nodes: int | _Ints = 0,
+    purpose: Literal["target", "draft"] = "target",
+    count: int | None = None,
+) -> NDArray[np.int32]: ...
+
+class Verdict(NamedTuple):
+    path: NDArray[np.int32]
+    tokens: NDArray[np.int32]
+    bonus: int
+    outcome: NDArray[np.uint8]
+    method: str
+    lossless: bool
+
+def verify(
+    tree: Tree,
+    target_logits: _Array,
+    draft_probs: _Draft = None,
+    *,
+    method: _Method = "auto",
+    sampling: Sampling | None = None,
+    request: int = 0,
+    position: int = 0,
+    replacement: bool = False,
+    epsilon: float = 0.09,
+    delta: float = 0.3,
+) -> Verdict: ...
+
+class BatchVerdict(NamedTuple):
+    accepted: NDArray[np.int32]
+    bonus: NDArray[np.int32]
+    path: NDArray[np.int32]
+    outcome: NDArray[np.uint8]
+    method: str
+    lossless: bool
+
+def verify_batch(
+    tokens: _Ints,
+    parents: _Ints,
+    splits: _Ints,
+    target_logits: _Array,
+    draft_probs: _Draft = None,
+    *,
+    method: _Method = "auto",
+    sampling: Sampling | None = None,
+    requests: _Ints | None = None,
+    positions: _Ints | None = None,
+    replacement: bool = False,
+    epsilon: float = 0.09,
+    delta: float = 0.3,
+) -> BatchVerdict: ...
+def set_threads(count: int) -> None: ...
+def info() -> dict[str, Any]: ...

@@ -1,0 +1,145 @@
+"""Builds the extensions `specdec` and `_specdec_testing` and, where nvcc is found, the CUDA part.
+
+The core is compiled once, file by file, and linked into both extensions. A file whose name ends in
+an instruction set is compiled for it and chosen at run time. Fresh objects are kept.
+
+    SPECDEC_CUDA=auto|on|off       build libspecdec_cuda.so if nvcc is found | insist | do not
+    SPECDEC_CUDA_ARCHS="90;100"    compute capabilities to compile for
+    SPECDEC_SANITIZE=address,undefined
+"""
+
+import os
+import platform
+import shlex
+import shutil
+import subprocess
+import sysconfig
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy
+from setuptools import Extension, setup
+from setuptools.command.build_ext import build_ext
+
+ROOT = Path(__file__).parent
+SANITIZE = os.environ.get("SPECDEC_SANITIZE", "")
+CUDA = os.environ.get("SPECDEC_CUDA", "auto")
+CUDA_ARCHS = os.environ.get("SPECDEC_CUDA_ARCHS", "75;80;86;89;90;100;120").split(";")
+
+CC = shlex.split(os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc")
+COMPILE = "-std=c17 -O3 -fPIC -fvisibility=hidden -ffp-contract=off -Wall -Wextra -Icsrc".split()
+INSTRUCTION_SETS = {
+    "_scalar": ["-fno-tree-vectorize"],
+    "_avx2": ["-mavx2", "-mfma", "-mf16c"],
+    "_avx512": ["-mavx2", "-mfma", "-mf16c", *(f"-mavx512{x}" for x in ("f", "bw", "dq", "vl"))],
+}
+PYTHON_INCLUDES = [f"-I{sysconfig.get_path('include')}", f"-I{numpy.get_include()}"]
+
+
+def compile_command(source: Path) -> list[str]:
+    """The compiler call for one C file, without its output."""
+    command = CC + COMPILE
+    if SANITIZE:
+        command += [f"-fsanitize={SANITIZE}", "-fno-omit-frame-pointer", "-g", "-O1"]
+    else:
+        command += ["-DNDEBUG"]
+    if platform.machine() in ("x86_64", "AMD64"):
+        for suffix, flags in INSTRUCTION_SETS.items():
+            command += flags if source.stem.endswith(suffix) else []
+    if source.is_relative_to("csrc/python"):
+        command += PYTHON_INCLUDES
+    return [*command, *shlex.split(os.environ.get("CFLAGS", "")), "-c", str(source)]
+
+
+def is_fresh(target: Path, command: list[str]) -> bool:
+    """Made by the same command, and newer than all that the compiler read to make it."""
+    dependencies, made_by = target.with_suffix(".d"), target.with_suffix(".cmd")
+    if not (target.exists() and dependencies.exists() and made_by.exists()):
+        return False
+    if made_by.read_text() != shlex.join(command):
+        return False
+    read = dependencies.read_text().replace("\\\n", " ").split(":", 1)[1].split()
+    made = target.stat().st_mtime_ns
+    return all(Path(f).exists() and Path(f).stat().st_mtime_ns < made for f in read)
+
+
+def make(target: Path, command: list[str]) -> str:
+    """Runs a compiler unless its result is fresh; returns the result's path."""
+    if not is_fresh(target, command):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        print(shlex.join(command[-1:]), "->", target)
+        output = ["-o", str(target), "-MMD", "-MF", str(target.with_suffix(".d"))]
+        subprocess.run(command + output, check=True)
+        target.with_suffix(".cmd").write_text(shlex.join(command))
+    return str(target)
+
+
+def find_nvcc() -> str | None:
+    """The CUDA compiler to use, or None; an error if SPECDEC_CUDA asks for what is not there."""
+    if CUDA not in ("auto", "on", "off"):
+        raise SystemExit(f"SPECDEC_CUDA is {CUDA!r}; it can be auto, on or off")
+    nvcc = (
+        None if CUDA == "off" else shutil.which("nvcc") or shutil.which("/usr/local/cuda/bin/nvcc")
+    )
+    if CUDA == "on" and nvcc is None:
+        raise SystemExit("SPECDEC_CUDA=on, but nvcc is not on PATH: install the CUDA Toolkit")
+    return nvcc
+
+
+class BuildSpecdec(build_ext):
+    """Compiles the C core once for both extensions, then the CUDA part."""
+
+    def finalize_options(self) -> None:
+        super().finalize_options()
+        # One place, also for editable installs, so that the next build finds the objects again.
+        self.build_temp = str(Path("build", "objects" + ("-" + SANITIZE if SANITIZE else "")))
+
+    def build_extensions(self) -> None:
+        os.chdir(ROOT)
+        if shutil.which(CC[0]) is None:
+            raise SystemExit(f"no C compiler {CC[0]!r}: install one, or name yours in CC")
+        sources = sorted(Path("csrc").rglob("*.c"))
+        targets = [Path(self.build_temp, s.relative_to("csrc")).with_suffix(".o") for s in sources]
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            objects = list(pool.map(make, targets, map(compile_command, sources)))
+        python = [o for o in objects if "/python/" in o]
+        core = [o for o in objects if o not in python]
+        testing = [o for o in python if "/testing" in o]
+        for extension in self.extensions:
+            is_test = extension.name == "_specdec_testing"
+            extension.extra_objects = core + (
+                testing if is_test else sorted({*python} - {*testing})
+            )
+            extension.extra_link_args = [f"-fsanitize={SANITIZE}"] if SANITIZE else []
+        super().build_extensions()
+        self.build_cuda()
+
+    def build_cuda(self) -> None:
+        library = Path(self.get_ext_fullpath("specdec")).with_name("libspecdec_cuda.so")
+        nvcc = find_nvcc()
+        if nvcc is None:
+            library.unlink(missing_ok=True)
+            return
+        sources = [str(s) for s in sorted(Path("csrc").rglob("*.cu"))]
+        archs = [f"-gencode=arch=compute_{a},code=sm_{a}" for a in CUDA_ARCHS]
+        newest = f"-gencode=arch=compute_{CUDA_ARCHS[-1]},code=compute_{CUDA_ARCHS[-1]}"
+        flags = "-shared -cudart=static -std=c++17 -O3 -Icsrc -Xcompiler=-fPIC,-fvisibility=hidden"
+        names = f'-DSD_CUDA_ARCHITECTURES="{";".join(CUDA_ARCHS)}"'
+        make(
+            Path(self.build_temp, "libspecdec_cuda.so"),
+            [nvcc, *flags.split(), *archs, newest, names, *sources],
+        )
+        library.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(Path(self.build_temp, "libspecdec_cuda.so"), library)
+
+
+setup(
+    packages=["specdec_study", "specdec-stubs"],
+    package_dir={"specdec-stubs": "csrc/python/stubs/specdec"},
+    package_data={"specdec_study": ["py.typed"], "specdec-stubs": ["*.pyi", "py.typed"]},
+    ext_modules=[
+        Extension(name, sources=[], libraries=["m", "dl", "pthread"])
+        for name in ("specdec", "_specdec_testing")
+    ],
+    cmdclass={"build_ext": BuildSpecdec},
+)
