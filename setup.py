@@ -10,6 +10,7 @@ an instruction set is compiled for it and chosen at run time. Fresh objects are 
 
 import os
 import platform
+import re
 import shlex
 import shutil
 import subprocess
@@ -23,17 +24,18 @@ from setuptools.command.build_ext import build_ext
 
 ROOT = Path(__file__).parent
 SANITIZE = os.environ.get("SPECDEC_SANITIZE", "")
+CUDA_LIBRARY = "libspecdec_cuda.so"
 CUDA = os.environ.get("SPECDEC_CUDA", "auto")
 CUDA_ARCHS = os.environ.get("SPECDEC_CUDA_ARCHS", "75;80;86;89;90;100;120").split(";")
 
 CC = shlex.split(os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc")
-COMPILE = "-std=c17 -O3 -fPIC -fvisibility=hidden -ffp-contract=off -Wall -Wextra -Icsrc".split()
+COMPILE = ["-std=c17", "-O3", "-fPIC", "-fvisibility=hidden", "-ffp-contract=off", "-Icsrc"]
 INSTRUCTION_SETS = {
-    "_scalar": ["-fno-tree-vectorize"],
     "_avx2": ["-mavx2", "-mfma", "-mf16c"],
     "_avx512": ["-mavx2", "-mfma", "-mf16c", *(f"-mavx512{x}" for x in ("f", "bw", "dq", "vl"))],
 }
-PYTHON_INCLUDES = [f"-I{sysconfig.get_path('include')}", f"-I{numpy.get_include()}"]
+VERSION = re.search(r'^version = "(.+)"$', (ROOT / "pyproject.toml").read_text(), re.M)[1]
+PYTHON_FLAGS = [f'-DSPECDEC_VERSION="{VERSION}"', f"-I{sysconfig.get_path('include')}", f"-I{numpy.get_include()}"]
 
 
 def compile_command(source: Path) -> list[str]:
@@ -47,7 +49,7 @@ def compile_command(source: Path) -> list[str]:
         for suffix, flags in INSTRUCTION_SETS.items():
             command += flags if source.stem.endswith(suffix) else []
     if source.is_relative_to("csrc/python"):
-        command += PYTHON_INCLUDES
+        command += PYTHON_FLAGS
     return [*command, *shlex.split(os.environ.get("CFLAGS", "")), "-c", str(source)]
 
 
@@ -110,12 +112,19 @@ class BuildSpecdec(build_ext):
             extension.extra_objects = core + (
                 testing if is_test else sorted({*python} - {*testing})
             )
+            extension.depends = extension.extra_objects  # or it would never be linked again
             extension.extra_link_args = [f"-fsanitize={SANITIZE}"] if SANITIZE else []
         super().build_extensions()
         self.build_cuda()
 
+    def copy_extensions_to_source(self) -> None:
+        super().copy_extensions_to_source()
+        library = Path(self.build_lib, CUDA_LIBRARY)
+        if library.exists():
+            shutil.copy2(library, CUDA_LIBRARY)
+
     def build_cuda(self) -> None:
-        library = Path(self.get_ext_fullpath("specdec")).with_name("libspecdec_cuda.so")
+        library = Path(self.build_lib, CUDA_LIBRARY)
         nvcc = find_nvcc()
         if nvcc is None:
             library.unlink(missing_ok=True)
@@ -126,11 +135,11 @@ class BuildSpecdec(build_ext):
         flags = "-shared -cudart=static -std=c++17 -O3 -Icsrc -Xcompiler=-fPIC,-fvisibility=hidden"
         names = f'-DSD_CUDA_ARCHITECTURES="{";".join(CUDA_ARCHS)}"'
         make(
-            Path(self.build_temp, "libspecdec_cuda.so"),
+            Path(self.build_temp, CUDA_LIBRARY),
             [nvcc, *flags.split(), *archs, newest, names, *sources],
         )
         library.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(Path(self.build_temp, "libspecdec_cuda.so"), library)
+        shutil.copy2(Path(self.build_temp, CUDA_LIBRARY), library)
 
 
 setup(

@@ -21,8 +21,10 @@ const char *sd_cpu_level_name(sd_cpu_level level);
  * or empty) asks for. A name that is unknown or above what the processor has is refused. */
 sd_status sd_cpu_choose(const char *name, sd_cpu_level *level);
 
-/* The processor's own name, "" where it has none to give. Valid for ever. */
-const char *sd_cpu_model(void);
+#define SD_CPU_MODEL_BYTES 49
+
+/* The processor's own name, "" where it has none to give. */
+void sd_cpu_model(char name[SD_CPU_MODEL_BYTES]);
 
 /* How many processors this process may run on (affinity, not the machine's total). */
 int sd_cpu_count(void);

@@ -2,14 +2,17 @@
 
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 
 static _Thread_local char detail[SD_DETAIL_BYTES];
 
 sd_status sd_fail(sd_status status, const char *format, ...) {
+    char text[SD_DETAIL_BYTES]; /* an argument may be the last detail itself */
     va_list arguments;
     va_start(arguments, format);
-    vsnprintf(detail, sizeof detail, format, arguments);
+    vsnprintf(text, sizeof text, format, arguments);
     va_end(arguments);
+    memcpy(detail, text, sizeof detail);
     return status;
 }
 

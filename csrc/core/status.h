@@ -21,7 +21,8 @@ typedef enum {
 
 #define SD_DETAIL_BYTES 512
 
-/* Keeps the formatted sentence for sd_status_detail() and returns `status`. */
+/* Keeps the formatted sentence for sd_status_detail(), which may be one of its arguments, and returns
+ * `status`. */
 sd_status sd_fail(sd_status status, const char *format, ...)
     __attribute__((format(printf, 2, 3), cold));
 

@@ -2,6 +2,7 @@
 #ifndef SPECDEC_IO_FILE_H
 #define SPECDEC_IO_FILE_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 

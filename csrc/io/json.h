@@ -16,7 +16,7 @@ typedef enum {
     SD_JSON_OBJECT_END,
     SD_JSON_ARRAY_BEGIN,
     SD_JSON_ARRAY_END,
-    SD_JSON_KEY, /* text, then the value's events follow */
+    SD_JSON_KEY, /* the value's events follow */
     SD_JSON_STRING,
     SD_JSON_NUMBER,
     SD_JSON_BOOL,
@@ -27,31 +27,22 @@ typedef enum {
 typedef struct {
     const char *bytes; /* borrowed */
     size_t n_bytes;
-    size_t at;         /* offset of the next byte, for messages */
+    size_t at; /* offset of the next byte */
     int depth;
-    uint8_t in_object[SD_JSON_MAX_DEPTH];
-    uint8_t expect; /* private state */
+    bool in_object[SD_JSON_MAX_DEPTH];
+    int expect; /* what may come next; json.c's own */
     /* of the last event: */
-    const char *text; /* a key's or string's bytes between the quotes, escapes not yet undone */
+    const char *text; /* a key's, string's or number's bytes as they stand, without quotes */
     size_t text_bytes;
-    bool has_escapes;
     bool boolean;
-    bool is_integer; /* the number is written without fraction or exponent and fits int64 */
+    bool is_integer; /* the number has neither fraction nor exponent and fits 64 bits */
     int64_t integer;
-    double number;
 } sd_json;
 
 void sd_json_init(sd_json *json, const char *bytes, size_t n_bytes);
 sd_status sd_json_next(sd_json *json, sd_json_event *event);
 
-/* Skips the value that comes next (after a KEY, or an array's element). */
-sd_status sd_json_skip(sd_json *json);
-
-/* Is the last KEY or STRING, with its escapes undone, exactly `word`? */
+/* Is the last key or string exactly `word`, written without escapes? */
 bool sd_json_text_is(const sd_json *json, const char *word);
-
-/* Copies the last text with escapes undone and a closing NUL; refuses what does not fit, and NUL
- * characters. */
-sd_status sd_json_text_copy(const sd_json *json, char *out, size_t capacity);
 
 #endif

@@ -28,68 +28,66 @@ sd_status sd_sampling_check(const sd_sampling *sampling);
 
 #define SD_VOCAB_MAX ((int)(SD_STREAM_ITEMS * 4))
 
+sd_status sd_vocab_check(int64_t vocab);
+
 /* One distribution. `logits` is borrowed. */
 typedef struct {
     const float *logits;
     int vocab;
     sd_row_weight weight;
     sd_row_cut cut;
-    double mass;    /* of the kept weights */
-    float inverse;  /* (float)(1 / mass): probability = weight * inverse */
+    double mass;   /* of the kept weights */
+    float inverse; /* (float)(1 / mass): probability = weight * inverse */
 } sd_dist;
 
-/* Scratch for one row: candidates of the cut, and room to spread a row out. One allocation. */
+/* Room for the work on one row at a time. One allocation. */
 typedef struct {
-    int vocab;
-    float *weight;      /* [vocab] */
-    int32_t *index;     /* [vocab] */
+    float *weight;      /* [vocab + SD_ROW_LANES] candidates of a cut */
+    int32_t *index;     /* [vocab + SD_ROW_LANES] */
+    float *row;         /* [vocab] a row spread out */
     double *block_mass; /* [sd_row_blocks(vocab)] */
+    float *block_max;   /* [sd_row_blocks(vocab)] */
 } sd_dist_scratch;
 
 sd_status sd_dist_scratch_new(int vocab, sd_dist_scratch *scratch);
 void sd_dist_scratch_free(sd_dist_scratch *scratch);
 
-/* `row_name` names the row in messages, e.g. row 3 of "target_logits" -> ("target_logits", 3).
- * A NaN, a +inf or a row of only -inf is refused. */
+/* What a message calls a row: row 3 of "target_logits" is ("target_logits", 3). */
 typedef struct {
     const char *argument;
     long row;
 } sd_row_name;
 
+/* Refuses a NaN, +inf and a row of nothing but -inf. */
 sd_status sd_dist_init(const sd_rows *rows, const sd_sampling *sampling, const float *logits,
                        int vocab, sd_row_name name, sd_dist_scratch *scratch, sd_dist *dist);
 
 /* The lowest id with the largest logit. Same refusals. */
 sd_status sd_argmax(const sd_rows *rows, const float *logits, int vocab, sd_row_name name,
-                    int32_t *token);
-
-static inline bool sd_dist_keeps(const sd_dist *dist, int32_t token, float weight) {
-    return weight > dist->cut.weight ||
-           (weight == dist->cut.weight && token <= dist->cut.last);
-}
+                    sd_dist_scratch *scratch, int32_t *token);
 
 /* The probability of one token: the same bits as sd_dist_probs gives it. */
 float sd_dist_prob(const sd_dist *dist, int32_t token);
 
-/* All probabilities, [vocab]. */
-void sd_dist_probs(const sd_rows *rows, const sd_dist *dist, float *probs,
-                   sd_dist_scratch *scratch);
+/* All probabilities, [vocab]. Leaves their sums by block in scratch->block_mass and returns the sum,
+ * which differs from 1 by rounding only. `probs` may be scratch->row. */
+double sd_dist_probs(const sd_rows *rows, const sd_dist *dist, float *probs,
+                     sd_dist_scratch *scratch);
 
 /* -sum p log p in nats. */
 double sd_dist_entropy(const sd_rows *rows, const sd_dist *dist);
 
 /* The token that the stream's noise selects: an exact draw, the same whoever else draws. */
-int32_t sd_dist_sample(const sd_rows *rows, const sd_dist *dist, const sd_stream *stream);
+int32_t sd_dist_sample(const sd_rows *rows, const sd_dist *dist, const sd_stream *stream,
+                       sd_dist_scratch *scratch);
 
-/* `count` different tokens, drawn one after another without replacement, first drawn first (the
- * count best of the same race, so the first is sd_dist_sample's). Fewer if the support is smaller:
- * the rest is -1. */
+/* `count` different tokens, drawn one after another without replacement: the best of one race, so
+ * the first is sd_dist_sample's. Where the support is smaller the rest is -1. */
 void sd_dist_sample_distinct(const sd_rows *rows, const sd_dist *dist, const sd_stream *stream,
                              int count, int32_t *tokens, sd_dist_scratch *scratch);
 
-/* Distribution rows that are already probabilities (residuals): the index at which the running sum
- * of the non-negative row passes uniform * mass, found by blocks. Never an entry of weight 0 as long
- * as mass > 0. */
+/* The entry of a row of n non-negative weights at which their running sum passes uniform * mass,
+ * found by blocks. Never an entry of weight 0, whatever rounding does; some entry is positive. */
 int32_t sd_row_pick(const float *row, int n, const double *block_mass, double mass,
                     double uniform);
 

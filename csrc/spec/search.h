@@ -16,16 +16,18 @@ typedef struct {
     int max_branch; /* most children of a node; -1: n_ranks */
 } sd_search;
 
-/* A measured cost curve: rows[i] rows of the target cost seconds[i], in any unit; rows ascend. */
+/* A measured cost curve: rows[i] rows of the target cost seconds[i], in any unit; rows ascend. A round
+ * with a tree of depth d drafts d + 1 times: once for each level below the root, and once more for
+ * the bonus token of the round before, whose row the drafter has not seen. */
 typedef struct {
     const int32_t *rows;
     const double *seconds;
     int n_points;
-    double draft_seconds; /* of one level of drafting; a tree of depth d costs d of them */
+    double draft_seconds;
 } sd_search_cost;
 
 typedef struct {
-    sd_growmap tree;        /* breadth first */
+    sd_growmap tree;        /* breadth first, children by rank */
     double expected_tokens; /* committed per round: the accepted ones and the bonus, so >= 1 */
     double seconds;         /* of a round, by the cost curve; 0 without one */
 } sd_search_result;

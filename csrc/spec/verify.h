@@ -27,39 +27,34 @@
 #include "spec/rows.h"
 #include "spec/tree.h"
 
-/* name in Python, is the output's law (or text) the target's own? */
-#define SD_METHOD_LIST(X)                                                                          \
-    X(GREEDY, "greedy", true)                                                                      \
-    X(REJECTION, "rejection", true)                                                                \
-    X(BLOCK, "block", true)                                                                        \
-    X(COUPLED, "coupled", true)                                                                    \
-    X(TYPICAL, "typical", false)
-
 typedef enum {
-#define SD_METHOD_ENUM(name, text, lossless) SD_METHOD_##name,
-    SD_METHOD_LIST(SD_METHOD_ENUM)
-#undef SD_METHOD_ENUM
+    SD_METHOD_GREEDY,
+    SD_METHOD_REJECTION,
+    SD_METHOD_BLOCK,
+    SD_METHOD_COUPLED,
+    SD_METHOD_TYPICAL,
     SD_N_METHODS
 } sd_method;
 
 const char *sd_method_name(sd_method method);
-bool sd_method_is_lossless(sd_method method);
+bool sd_method_is_lossless(sd_method method); /* see above: all but typical */
 sd_status sd_method_find(const char *name, sd_method *method);
 
 /* What is known of the draft's distributions. */
 typedef enum {
     SD_DRAFT_CERTAIN, /* each child was put there without chance: a point mass, as lookups give */
-    SD_DRAFT_DENSE,   /* probs[i * stride + token] */
-    SD_DRAFT_SPARSE,  /* ids and probs [i * stride + k], k < width; ids < 0 are empty places */
+    SD_DRAFT_DENSE,   /* q(token) = probs[i * probs_stride + token] */
+    SD_DRAFT_SPARSE,  /* q(ids[i * ids_stride + k]) = probs[i * probs_stride + k] for k < width, 0 for
+                         all others; an id below 0 is an empty place, equal ids add up */
 } sd_draft_kind;
 
 typedef struct {
     sd_draft_kind kind;
     const float *probs;
     const int32_t *ids;
-    ptrdiff_t stride; /* elements from row to row */
-    int width;        /* of a sparse row */
-    int n_rows;       /* rows given; nodes with children must be below it */
+    ptrdiff_t probs_stride, ids_stride; /* elements from row to row */
+    int width;                          /* of a sparse row */
+    int n_rows;                         /* rows given; nodes with children must be below it */
 } sd_draft;
 
 typedef struct {
@@ -81,6 +76,8 @@ typedef struct {
     long first_row;     /* number of the tree's first row, for messages about a ragged batch */
 } sd_verify_input;
 
+/* What became of a node. Children are looked at in drafting order; one that is refused, with all
+ * that was looked at below it, is REJECTED, and what nobody looked at is UNREACHED. */
 typedef enum { SD_NODE_UNREACHED, SD_NODE_REJECTED, SD_NODE_ACCEPTED, SD_NODE_ROOT } sd_outcome;
 
 typedef struct {
@@ -90,13 +87,15 @@ typedef struct {
     uint8_t *outcome; /* [n_nodes] an sd_outcome for each node */
 } sd_verdict;
 
-/* Scratch that any verification of trees no larger than `tree` under `rule` can use again. */
+/* Room for one verification at a time, for one vocabulary. It grows when a tree needs more than any
+ * before; sd_verify_reserve does that ahead of time, so that sd_verify will not allocate. */
 typedef struct sd_verify_scratch sd_verify_scratch;
-sd_status sd_verify_scratch_new(const sd_rule *rule, const sd_tree *tree, int vocab,
-                                sd_verify_scratch **scratch);
+sd_status sd_verify_scratch_new(int vocab, sd_verify_scratch **scratch);
 void sd_verify_scratch_free(sd_verify_scratch *scratch);
+sd_status sd_verify_reserve(sd_verify_scratch *scratch, sd_method method, const sd_tree *tree);
 
-/* Checks the rule and the shape of the input, then only the rows that the verdict depends on. */
+/* Checks the rule and the shape of the input, then only the rows that the verdict depends on.
+ * scratch was made for input->vocab. */
 sd_status sd_verify(const sd_rows *rows, const sd_rule *rule, const sd_verify_input *input,
                     sd_verify_scratch *scratch, sd_verdict *verdict);
 

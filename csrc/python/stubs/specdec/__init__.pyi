@@ -25,7 +25,7 @@ _Method: TypeAlias = Literal["auto", "greedy", "rejection", "block", "coupled", 
 __version__: Final[str]
 
 # method -> does its output have exactly the target's law (or, for "greedy" and "coupled", text)?
-LOSSLESS: Final[Mapping[str, bool]]
+LOSSLESS: Final[Mapping[_Method, bool]]
 
 # values of Verdict.outcome
 UNREACHED: Final = 0
@@ -133,51 +133,6 @@ class NgramIndex:
     def propose(self, num_tokens: int) -> NDArray[np.int32]: ...
     @property
     def tokens(self) -> NDArray[np.int32]: ...
-    @property
-    def nbytes(self) -> int: ...
-    def __len__(self) -> int: ...
-
-class SuffixProposal(NamedTuple):
-    tree: Tree
-    probs: NDArray[np.float32]
-    match: int
-    score: float
-    from_corpus: bool
-
-@final
-class SuffixCorpus:
-    """Earlier outputs that any number of ``SuffixIndex`` objects look into; bounded memory."""
-
-    def __new__(cls, max_tokens: int = 1_000_000, *, max_depth: int = 24) -> SuffixCorpus: ...
-    def add(self, tokens: _Ints) -> None: ...
-    @property
-    def max_depth(self) -> int: ...
-    @property
-    def nbytes(self) -> int: ...
-    def __len__(self) -> int: ...
-
-@final
-class SuffixIndex:
-    """Frequency-weighted continuations of the context's longest suffixes."""
-
-    def __new__(
-        cls, *, max_depth: int | None = None, corpus: SuffixCorpus | None = None
-    ) -> SuffixIndex: ...
-    def append(self, token: int) -> None: ...
-    def extend(self, tokens: _Ints) -> None: ...
-    def propose(
-        self,
-        num_tokens: int,
-        *,
-        max_branch: int = 1,
-        min_prob: float = 0.1,
-        factor: float = 1.0,
-        offset: float = 0.0,
-    ) -> SuffixProposal: ...
-    @property
-    def tokens(self) -> NDArray[np.int32]: ...
-    @property
-    def max_depth(self) -> int: ...
     @property
     def nbytes(self) -> int: ...
     def __len__(self) -> int: ...

@@ -1,0 +1,1 @@
+"""Studies of speculative decoding with the extension module specdec."""
