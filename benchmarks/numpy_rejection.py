@@ -20,7 +20,7 @@ def top_p_probs(
             break
         keep = min(4 * keep, len(p))
     top = top[: int(np.searchsorted(mass, top_p)) + 1]
-    cut = np.zeros_like(p)
+    cut: NDArray[np.float32] = np.zeros_like(p)
     cut[top] = p[top] / p[top].sum()
     return cut
 

@@ -1,9 +1,9 @@
 /* The public C interface: the headers of every room, and the only file that csrc/python includes.
  *
  * Who owns what: a function named *_new hands memory to the caller, who gives it back to *_free
- * (which allows NULL). Every other pointer is borrowed for the call, and a struct that keeps one says
- * so. Nothing here prints, exits, reads the environment or knows Python. Functions without a pool in
- * their text are safe from any number of threads on different objects. */
+ * (which allows NULL). Every other pointer is borrowed for the call, and a struct that keeps one
+ * says so. Nothing here prints, exits, reads the environment or knows Python. Functions without a
+ * pool in their text are safe from any number of threads on different objects. */
 #ifndef SPECDEC_H
 #define SPECDEC_H
 

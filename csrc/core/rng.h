@@ -27,14 +27,14 @@ typedef enum {
 } sd_purpose;
 
 #define SD_REQUEST_LIMIT ((uint64_t)1 << 56)
-#define SD_STREAM_NODES 4096           /* nodes or steps that a stream can tell apart */
-#define SD_STREAM_ITEMS (1u << 20)     /* items per node: vocabularies to 4,194,304 */
+#define SD_STREAM_NODES 4096       /* nodes or steps that a stream can tell apart */
+#define SD_STREAM_ITEMS (1u << 20) /* items per node: vocabularies to 4,194,304 */
 
 typedef struct {
     uint64_t seed;
-    uint64_t request;  /* < SD_REQUEST_LIMIT */
+    uint64_t request; /* < SD_REQUEST_LIMIT */
     uint32_t position;
-    uint32_t node;     /* < SD_STREAM_NODES */
+    uint32_t node; /* < SD_STREAM_NODES */
     sd_purpose purpose;
 } sd_stream;
 

@@ -21,8 +21,8 @@ typedef enum {
 
 #define SD_DETAIL_BYTES 512
 
-/* Keeps the formatted sentence for sd_status_detail(), which may be one of its arguments, and returns
- * `status`. */
+/* Keeps the formatted sentence for sd_status_detail(), which may be one of its arguments, and
+ * returns `status`. */
 sd_status sd_fail(sd_status status, const char *format, ...)
     __attribute__((format(printf, 2, 3), cold));
 
@@ -32,7 +32,8 @@ const char *sd_status_detail(void);
 /* What a status means in general. */
 const char *sd_status_text(sd_status status);
 
-/* For what a caller or a file can get wrong; `assert` is for what only this library can get wrong. */
+/* For what a caller or a file can get wrong; `assert` is for what only this library can get wrong.
+ */
 #define SD_REQUIRE(condition, kind, ...)                                                           \
     do {                                                                                           \
         if (!(condition))                                                                          \

@@ -80,7 +80,8 @@ static bool write_all(int file, const char *bytes, size_t n_bytes) {
 sd_status sd_file_write(const char *path, const void *bytes, size_t n_bytes) {
     char beside[PATH_BYTES];
     int length = snprintf(beside, sizeof beside, "%s.%ld.partial", path, (long)getpid());
-    SD_REQUIRE(length < PATH_BYTES, BAD_ARGUMENT, "the path has more than %d bytes", PATH_BYTES - 32);
+    SD_REQUIRE(length < PATH_BYTES, BAD_ARGUMENT, "the path has more than %d bytes",
+               PATH_BYTES - 32);
     int file = open(beside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
     if (file < 0)
         return refuse_io("create", beside);

@@ -44,7 +44,8 @@ static sd_status skip_escape(sd_json *json) {
     return SD_OK;
 }
 
-/* One UTF-8 sequence of two bytes or more: no overlong form, no surrogate, nothing past U+10FFFF. */
+/* One UTF-8 sequence of two bytes or more: no overlong form, no surrogate, nothing past U+10FFFF.
+ */
 static sd_status skip_multibyte(sd_json *json) {
     static const uint32_t least[] = {0, 0, 0x80, 0x800, 0x10000};
     int lead = peek(json);
@@ -62,8 +63,7 @@ static sd_status skip_multibyte(sd_json *json) {
             return refuse(json, "UTF-8");
         code = code << 6 | ((uint32_t)c & 0x3F);
     }
-    bool is_valid =
-        code >= least[length] && code <= 0x10FFFF && !(code >= 0xD800 && code < 0xE000);
+    bool is_valid = code >= least[length] && code <= 0x10FFFF && !(code >= 0xD800 && code < 0xE000);
     return is_valid ? SD_OK : refuse(json, "UTF-8");
 }
 
@@ -149,8 +149,8 @@ static void after_value(sd_json *json) {
 }
 
 static sd_status open_nest(sd_json *json, bool is_object, sd_json_event *event) {
-    SD_REQUIRE(json->depth < SD_JSON_MAX_DEPTH, BAD_FILE,
-               "JSON: more than %d levels at byte %zu", SD_JSON_MAX_DEPTH, json->at);
+    SD_REQUIRE(json->depth < SD_JSON_MAX_DEPTH, BAD_FILE, "JSON: more than %d levels at byte %zu",
+               SD_JSON_MAX_DEPTH, json->at);
     json->at++;
     json->in_object[json->depth++] = is_object;
     json->expect = is_object ? EXPECT_KEY_OR_END : EXPECT_VALUE_OR_END;

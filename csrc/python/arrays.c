@@ -44,10 +44,10 @@ static int refuse_type(PyArrayObject *array, const char *name, const char *wante
 static int describe(PyArrayObject *array, int type, sd_py_array *result) {
     int axes = PyArray_NDIM(array);
     npy_intp item = PyArray_ITEMSIZE(array);
-    bool is_right = PyArray_TYPE(array) == type && PyArray_ISNOTSWAPPED(array) &&
-                    PyArray_ISALIGNED(array) &&
-                    (PyArray_DIM(array, axes - 1) <= 1 || PyArray_STRIDE(array, axes - 1) == item) &&
-                    (axes == 1 || PyArray_STRIDE(array, 0) % item == 0);
+    bool is_right =
+        PyArray_TYPE(array) == type && PyArray_ISNOTSWAPPED(array) && PyArray_ISALIGNED(array) &&
+        (PyArray_DIM(array, axes - 1) <= 1 || PyArray_STRIDE(array, axes - 1) == item) &&
+        (axes == 1 || PyArray_STRIDE(array, 0) % item == 0);
     if (!is_right) {
         PyObject *copy = PyArray_FromArray(array, PyArray_DescrFromType(type),
                                            NPY_ARRAY_CARRAY | NPY_ARRAY_FORCECAST);
@@ -150,8 +150,8 @@ int sd_py_take_int_rows(const sd_py_state *state, PyObject *object, const char *
     return take(state, object, name, NPY_INT32, 2, 2, check_int, array);
 }
 
-static const int numpy_types[] = {NPY_BOOL, NPY_UINT8, NPY_INT32, NPY_INT64, NPY_UINT64,
-                                  NPY_FLOAT32};
+static const int numpy_types[] = {NPY_BOOL,  NPY_UINT8,  NPY_INT32,
+                                  NPY_INT64, NPY_UINT64, NPY_FLOAT32};
 
 PyObject *sd_py_vector(sd_py_dtype dtype, Py_ssize_t n, const void *items) {
     npy_intp dims[1] = {n};

@@ -1,10 +1,11 @@
-/* Arrays of the caller as plain C, checked once. NumPy arrays are used as they are; other objects with
+/* Arrays of the caller as plain C, checked once. NumPy arrays are used as they are; other objects
+ * with
  * __dlpack__ become NumPy arrays over the same memory; the rest is copied. Layouts and types that C
  * cannot use directly are copied once, too. */
 #ifndef SPECDEC_PYTHON_ARRAYS_H
 #define SPECDEC_PYTHON_ARRAYS_H
 
-#include "state.h"
+#include "python/state.h"
 
 #include <stdbool.h>
 

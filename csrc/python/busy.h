@@ -1,5 +1,5 @@
-/* An object that one thread at a time may use. The second one gets an exception, not a wait: what it
- * would have meant is not defined. */
+/* An object that one thread at a time may use. The second one gets an exception, not a wait: what
+ * it would have meant is not defined. */
 #ifndef SPECDEC_PYTHON_BUSY_H
 #define SPECDEC_PYTHON_BUSY_H
 
@@ -14,8 +14,7 @@ typedef atomic_flag sd_py_busy;
 static inline int sd_py_enter(sd_py_busy *busy, PyObject *self) {
     if (!atomic_flag_test_and_set(busy))
         return 0;
-    PyErr_Format(PyExc_RuntimeError, "this %s is in use by another thread",
-                 Py_TYPE(self)->tp_name);
+    PyErr_Format(PyExc_RuntimeError, "this %s is in use by another thread", Py_TYPE(self)->tp_name);
     return -1;
 }
 

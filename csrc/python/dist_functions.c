@@ -156,8 +156,10 @@ static int take_keys(const sd_py_state *state, PyObject *object, const char *nam
     if (result < 0)
         return -1;
     if (keys->cols != n_rows && keys->cols != 1) {
-        PyErr_Format(PyExc_ValueError, "%s has %zd entries for %zd rows of logits: give one for all "
-                     "or one for each", name, keys->cols, n_rows);
+        PyErr_Format(PyExc_ValueError,
+                     "%s has %zd entries for %zd rows of logits: give one for all "
+                     "or one for each",
+                     name, keys->cols, n_rows);
         return -1;
     }
     for (Py_ssize_t i = 0; i < keys->cols; i++) {
@@ -228,15 +230,16 @@ PyDoc_STRVAR(argmax_doc, "argmax(logits, /)\n--\n\n"
                          "The largest entry of each row, the lowest index among equals.");
 PyDoc_STRVAR(probs_doc, "probs(logits, sampling)\n--\n\n"
                         "Each row of logits as float32 probabilities after `sampling`.");
-PyDoc_STRVAR(sample_doc,
-             "sample(logits, sampling, *, requests=0, positions=0, nodes=0, purpose='target', "
-             "count=None)\n--\n\n"
-             "A token for each row. The draw depends on the row and on (seed, request, position,\n"
-             "node, purpose) alone, not on the other rows. `position` is where the token will stand.\n"
-             "Purpose 'target' is the noise of plain sampling and of the coupled verifier; draft\n"
-             "tokens that are to be verified by rejection or block take 'draft', with the position\n"
-             "of the round's root and the node or step. `count` draws that many different tokens per\n"
-             "row, without replacement, padded with -1.");
+PyDoc_STRVAR(
+    sample_doc,
+    "sample(logits, sampling, *, requests=0, positions=0, nodes=0, purpose='target', "
+    "count=None)\n--\n\n"
+    "A token for each row. The draw depends on the row and on (seed, request, position,\n"
+    "node, purpose) alone, not on the other rows. `position` is where the token will stand.\n"
+    "Purpose 'target' is the noise of plain sampling and of the coupled verifier; draft\n"
+    "tokens that are to be verified by rejection or block take 'draft', with the position\n"
+    "of the round's root and the node or step. `count` draws that many different tokens per\n"
+    "row, without replacement, padded with -1.");
 
 #define KEYWORDS(function) (PyCFunction)(void (*)(void))(function)
 

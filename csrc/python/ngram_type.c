@@ -3,8 +3,7 @@
 #include "python/busy.h"
 
 typedef struct {
-    PyObject_HEAD
-    sd_ngram_index *index;
+    PyObject_HEAD sd_ngram_index *index;
     sd_py_busy busy;
 } ngram_object;
 
@@ -48,11 +47,10 @@ static PyObject *ngram_propose(PyObject *module, PyObject *args, PyObject *kwarg
         return sd_py_raise(state, status);
     if (sd_py_take_ints(state, tokens_object, "tokens", &tokens) < 0)
         return NULL;
-    Py_BEGIN_ALLOW_THREADS
-    sd_ngram_find(tokens.data, (size_t)tokens.cols, &options, num_tokens, &match);
-    Py_END_ALLOW_THREADS
-    PyObject *proposal = sd_py_vector(SD_PY_I32, (Py_ssize_t)match.length,
-                                      (const int32_t *)tokens.data + match.start);
+    Py_BEGIN_ALLOW_THREADS sd_ngram_find(tokens.data, (size_t)tokens.cols, &options, num_tokens,
+                                         &match);
+    Py_END_ALLOW_THREADS PyObject *proposal = sd_py_vector(
+        SD_PY_I32, (Py_ssize_t)match.length, (const int32_t *)tokens.data + match.start);
     sd_py_release(&tokens);
     return proposal;
 }
@@ -109,10 +107,9 @@ static PyObject *ngram_extend(PyObject *object, PyObject *tokens_object) {
         sd_py_release(&tokens);
         return NULL;
     }
-    Py_BEGIN_ALLOW_THREADS
-    status = sd_ngram_index_extend(self->index, tokens.data, (size_t)tokens.cols);
-    Py_END_ALLOW_THREADS
-    sd_py_leave(&self->busy);
+    Py_BEGIN_ALLOW_THREADS status =
+        sd_ngram_index_extend(self->index, tokens.data, (size_t)tokens.cols);
+    Py_END_ALLOW_THREADS sd_py_leave(&self->busy);
     sd_py_release(&tokens);
     if (status != SD_OK)
         return sd_py_raise(sd_py_state_of(object), status);
@@ -132,8 +129,7 @@ static PyObject *ngram_index_propose(PyObject *object, PyObject *num_tokens_obje
     ngram_object *self = (ngram_object *)object;
     sd_ngram_match match;
     size_t num_tokens, n_tokens;
-    if (take_num_tokens(num_tokens_object, &num_tokens) < 0 ||
-        sd_py_enter(&self->busy, object) < 0)
+    if (take_num_tokens(num_tokens_object, &num_tokens) < 0 || sd_py_enter(&self->busy, object) < 0)
         return NULL;
     sd_ngram_index_find(self->index, num_tokens, &match);
     const int32_t *tokens = sd_ngram_index_tokens(self->index, &n_tokens);
@@ -167,7 +163,8 @@ static Py_ssize_t ngram_length(PyObject *object) {
 static PyMethodDef ngram_methods[] = {
     {"append", ngram_append, METH_O, "append($self, token, /)\n--\n\nOne more token."},
     {"extend", ngram_extend, METH_O, "extend($self, tokens, /)\n--\n\nMore tokens."},
-    {"clear", ngram_clear, METH_NOARGS, "clear($self, /)\n--\n\nForget all tokens, keep the memory."},
+    {"clear", ngram_clear, METH_NOARGS,
+     "clear($self, /)\n--\n\nForget all tokens, keep the memory."},
     {"propose", ngram_index_propose, METH_O,
      "propose($self, num_tokens, /)\n--\n\nWhat ngram_propose gives for the tokens so far."},
     {NULL, NULL, 0, NULL},
@@ -183,9 +180,12 @@ PyDoc_STRVAR(ngram_doc, "NgramIndex(min_n=1, max_n=4, *, match='first')\n--\n\n"
                         "ngram_propose for a growing sequence, without ever scanning it again.");
 
 static PyType_Slot ngram_slots[] = {
-    {Py_tp_new, ngram_new},         {Py_tp_dealloc, ngram_dealloc},
-    {Py_tp_methods, ngram_methods}, {Py_tp_getset, ngram_getset},
-    {Py_sq_length, ngram_length},   {Py_tp_doc, (void *)ngram_doc},
+    {Py_tp_new, ngram_new},
+    {Py_tp_dealloc, ngram_dealloc},
+    {Py_tp_methods, ngram_methods},
+    {Py_tp_getset, ngram_getset},
+    {Py_sq_length, ngram_length},
+    {Py_tp_doc, (void *)ngram_doc},
     {0, NULL},
 };
 
@@ -201,12 +201,13 @@ int sd_py_add_ngram(PyObject *module, sd_py_state *state) {
     return state->ngram_type != NULL ? 0 : -1;
 }
 
-PyDoc_STRVAR(propose_doc,
-             "ngram_propose(tokens, num_tokens, min_n=1, max_n=4, *, match='first')\n--\n\n"
-             "Prompt lookup: what followed the last tokens when they occurred before. For n from\n"
-             "max_n down to min_n, if the last n tokens occur earlier, the up to num_tokens tokens\n"
-             "after their first (or last) occurrence; empty if there is none.\n\n"
-             "    ngram_propose([5, 6, 7, 8, 5, 6], 2) is [7, 8]");
+PyDoc_STRVAR(
+    propose_doc,
+    "ngram_propose(tokens, num_tokens, min_n=1, max_n=4, *, match='first')\n--\n\n"
+    "Prompt lookup: what followed the last tokens when they occurred before. For n from\n"
+    "max_n down to min_n, if the last n tokens occur earlier, the up to num_tokens tokens\n"
+    "after their first (or last) occurrence; empty if there is none.\n\n"
+    "    ngram_propose([5, 6, 7, 8, 5, 6], 2) is [7, 8]");
 
 PyMethodDef sd_py_lookup_methods[] = {
     {"ngram_propose", (PyCFunction)(void (*)(void))ngram_propose, METH_VARARGS | METH_KEYWORDS,

@@ -48,11 +48,9 @@ int sd_py_run(const sd_py_state *state, sd_py_work *work) {
     run->work = work;
     run->status[0] = SD_OK;
     run->failed[0] = work->n_items;
-    Py_BEGIN_ALLOW_THREADS
-    sd_parallel_for(work->n_parts, run_part, run);
+    Py_BEGIN_ALLOW_THREADS sd_parallel_for(work->n_parts, run_part, run);
     status = first_failure(run);
-    Py_END_ALLOW_THREADS
-    PyMem_RawFree(run);
+    Py_END_ALLOW_THREADS PyMem_RawFree(run);
     if (status == SD_OK)
         return 0;
     sd_py_raise(state, status);

@@ -1,9 +1,10 @@
-/* A loop over independent rows or sequences, shared among threads without the GIL. An item that fails
- * leaves its status; the first one's is reported, with its message, whatever thread met it. */
+/* A loop over independent rows or sequences, shared among threads without the GIL. An item that
+ * fails leaves its status; the first one's is reported, with its message, whatever thread met it.
+ */
 #ifndef SPECDEC_PYTHON_ROW_WORK_H
 #define SPECDEC_PYTHON_ROW_WORK_H
 
-#include "state.h"
+#include "python/state.h"
 
 typedef struct sd_py_work sd_py_work;
 

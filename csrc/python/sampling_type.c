@@ -114,17 +114,22 @@ static PyMethodDef sampling_methods[] = {
     {NULL, NULL, 0, NULL},
 };
 
-PyDoc_STRVAR(sampling_doc,
-             "Sampling(temperature=1.0, *, top_k=0, top_p=1.0, min_p=0.0, seed=0)\n--\n\n"
-             "How a row of logits becomes a distribution (temperature, then top-k, top-p and min-p,\n"
-             "each on what the one before has left), and the seed of all draws. Immutable.\n"
-             "Temperature 0 puts everything on the largest logit.");
+PyDoc_STRVAR(
+    sampling_doc,
+    "Sampling(temperature=1.0, *, top_k=0, top_p=1.0, min_p=0.0, seed=0)\n--\n\n"
+    "How a row of logits becomes a distribution (temperature, then top-k, top-p and min-p,\n"
+    "each on what the one before has left), and the seed of all draws. Immutable.\n"
+    "Temperature 0 puts everything on the largest logit.");
 
 static PyType_Slot sampling_slots[] = {
-    {Py_tp_new, sampling_new},         {Py_tp_dealloc, sampling_dealloc},
-    {Py_tp_repr, sampling_repr},       {Py_tp_richcompare, sampling_compare},
-    {Py_tp_hash, sampling_hash},       {Py_tp_getset, sampling_getset},
-    {Py_tp_methods, sampling_methods}, {Py_tp_doc, (void *)sampling_doc},
+    {Py_tp_new, sampling_new},
+    {Py_tp_dealloc, sampling_dealloc},
+    {Py_tp_repr, sampling_repr},
+    {Py_tp_richcompare, sampling_compare},
+    {Py_tp_hash, sampling_hash},
+    {Py_tp_getset, sampling_getset},
+    {Py_tp_methods, sampling_methods},
+    {Py_tp_doc, (void *)sampling_doc},
     {0, NULL},
 };
 

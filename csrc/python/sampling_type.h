@@ -2,11 +2,10 @@
 #ifndef SPECDEC_PYTHON_SAMPLING_TYPE_H
 #define SPECDEC_PYTHON_SAMPLING_TYPE_H
 
-#include "state.h"
+#include "python/state.h"
 
 typedef struct {
-    PyObject_HEAD
-    sd_sampling sampling;
+    PyObject_HEAD sd_sampling sampling;
     unsigned long long seed;
 } sd_py_sampling;
 

@@ -26,8 +26,8 @@ static int take_cost(PyObject *mapping, curve *c, sd_search_cost *cost) {
     for (Py_ssize_t i = 0; result == 0 && i < n; i++) {
         PyObject *item = PyList_GET_ITEM(items, i);
         long long rows;
-        result = sd_py_take_int(PyTuple_GET_ITEM(item, 0), "a row count of cost", 1, INT32_MAX,
-                                &rows);
+        result =
+            sd_py_take_int(PyTuple_GET_ITEM(item, 0), "a row count of cost", 1, INT32_MAX, &rows);
         c->rows[i] = (int32_t)rows;
         c->seconds[i] = PyFloat_AsDouble(PyTuple_GET_ITEM(item, 1));
         if (PyErr_Occurred())
@@ -53,15 +53,12 @@ static PyObject *search(const sd_py_state *state, const sd_search *s, const sd_s
     sd_status status;
     if (found == NULL)
         return PyErr_NoMemory();
-    Py_BEGIN_ALLOW_THREADS
-    status = sd_search_tree(s, cost, found);
-    Py_END_ALLOW_THREADS
-    PyObject *result = NULL;
+    Py_BEGIN_ALLOW_THREADS status = sd_search_tree(s, cost, found);
+    Py_END_ALLOW_THREADS PyObject *result = NULL;
     if (status != SD_OK) {
         sd_py_raise(state, status);
     } else {
-        PyObject *tree =
-            sd_py_tree_make(state, found->tree.n_nodes, NULL, found->tree.parent);
+        PyObject *tree = sd_py_tree_make(state, found->tree.n_nodes, NULL, found->tree.parent);
         PyObject *seconds = cost != NULL ? PyFloat_FromDouble(found->seconds) : Py_NewRef(Py_None);
         result = sd_py_named(state->search_result,
                              Py_BuildValue("(NdN)", tree, found->expected_tokens, seconds));
@@ -71,7 +68,7 @@ static PyObject *search(const sd_py_state *state, const sd_search *s, const sd_s
 }
 
 static PyObject *py_search_tree(PyObject *module, PyObject *args, PyObject *kwargs) {
-    static char *names[] = {"acceptance", "budget", "max_depth", "max_branch",
+    static char *names[] = {"acceptance", "budget",     "max_depth", "max_branch",
                             "cost",       "draft_cost", NULL};
     PyObject *acceptance_object, *depth = Py_None, *branch = Py_None, *cost_object = Py_None;
     PyObject *budget, *result = NULL;
@@ -104,31 +101,31 @@ static PyObject *py_search_tree(PyObject *module, PyObject *args, PyObject *kwar
     return result;
 }
 
-static PyObject *number_or_raise(PyObject *module, sd_status status, double value) {
+static PyObject *number_or_raise(PyObject *module, sd_status status, const double *value) {
     if (status != SD_OK)
         return sd_py_raise(sd_py_state_of_module(module), status);
-    return PyFloat_FromDouble(value);
+    return PyFloat_FromDouble(*value);
 }
 
 static PyObject *py_expected_tokens(PyObject *module, PyObject *args, PyObject *kwargs) {
     static char *names[] = {"acceptance", "num_tokens", NULL};
-    double acceptance, tokens = 0;
+    double acceptance, tokens;
     int num_tokens;
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "di:expected_tokens", names, &acceptance,
                                      &num_tokens))
         return NULL;
-    return number_or_raise(module, sd_expected_tokens(acceptance, num_tokens, &tokens), tokens);
+    return number_or_raise(module, sd_expected_tokens(acceptance, num_tokens, &tokens), &tokens);
 }
 
 static PyObject *py_expected_speedup(PyObject *module, PyObject *args, PyObject *kwargs) {
     static char *names[] = {"acceptance", "num_tokens", "cost_ratio", NULL};
-    double acceptance, cost_ratio, speedup = 0;
+    double acceptance, cost_ratio, speedup;
     int num_tokens;
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "did:expected_speedup", names, &acceptance,
                                      &num_tokens, &cost_ratio))
         return NULL;
-    return number_or_raise(
-        module, sd_expected_speedup(acceptance, num_tokens, cost_ratio, &speedup), speedup);
+    sd_status status = sd_expected_speedup(acceptance, num_tokens, cost_ratio, &speedup);
+    return number_or_raise(module, status, &speedup);
 }
 
 static PyObject *py_optimal_length(PyObject *module, PyObject *args, PyObject *kwargs) {
@@ -152,19 +149,22 @@ int sd_py_add_search(PyObject *module, sd_py_state *state) {
     return state->search_result != NULL ? 0 : -1;
 }
 
-PyDoc_STRVAR(search_doc,
-             "search_tree(acceptance, budget, max_depth=None, max_branch=None, *, cost=None, "
-             "draft_cost=0.0)\n--\n\n"
-             "The static tree with the most expected tokens for at most `budget` nodes (the root\n"
-             "included), by Sequoia's dynamic programme. acceptance[i] is the probability that a\n"
-             "node's i-th child is the accepted one. With `cost`, a mapping from row counts to the\n"
-             "measured time of a forward, the row count and depth with the most tokens per time;\n"
-             "`draft_cost` is the time of one level of drafting.");
-PyDoc_STRVAR(tokens_doc, "expected_tokens(acceptance, num_tokens)\n--\n\n"
-                         "Tokens committed per round, the bonus included, when a chain of num_tokens\n"
-                         "is drafted and each is accepted with this probability.");
-PyDoc_STRVAR(speedup_doc, "expected_speedup(acceptance, num_tokens, cost_ratio)\n--\n\n"
-                          "The same over the time of a round, num_tokens * cost_ratio + 1 forwards.");
+PyDoc_STRVAR(
+    search_doc,
+    "search_tree(acceptance, budget, max_depth=None, max_branch=None, *, cost=None, "
+    "draft_cost=0.0)\n--\n\n"
+    "The static tree with the most expected tokens for at most `budget` nodes (the root\n"
+    "included), by Sequoia's dynamic programme. acceptance[i] is the probability that a\n"
+    "node's i-th child is the accepted one. With `cost`, a mapping from row counts to the\n"
+    "measured time of a forward, the row count and depth with the most tokens per time;\n"
+    "`draft_cost` is the time of one level of drafting.");
+PyDoc_STRVAR(tokens_doc,
+             "expected_tokens(acceptance, num_tokens)\n--\n\n"
+             "Tokens committed per round, the bonus included, when a chain of num_tokens\n"
+             "is drafted and each is accepted with this probability.");
+PyDoc_STRVAR(speedup_doc,
+             "expected_speedup(acceptance, num_tokens, cost_ratio)\n--\n\n"
+             "The same over the time of a round, num_tokens * cost_ratio + 1 forwards.");
 PyDoc_STRVAR(length_doc, "optimal_length(acceptance, cost_ratio, max_tokens=64)\n--\n\n"
                          "The draft length with the largest expected_speedup.");
 

@@ -1,6 +1,6 @@
 /* _specdec_testing: internals of the core for pytest, and for nobody else. Each subject has a file
- * testing_<subject>.c with one table of functions; testing.c gathers them into the module. They take
- * plain buffers, so the tests hand them NumPy arrays. */
+ * testing_<subject>.c with one table of functions; testing.c gathers them into the module. They
+ * take plain buffers, so the tests hand them NumPy arrays. */
 #ifndef SPECDEC_PYTHON_TESTING_H
 #define SPECDEC_PYTHON_TESTING_H
 

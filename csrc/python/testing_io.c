@@ -1,6 +1,7 @@
 #include "python/testing.h"
 
-static const char *const event_names[] = {"{", "}", "[", "]", "key", "string", "number", "bool", "null"};
+static const char *const event_names[] = {"{",      "}",      "[",    "]",   "key",
+                                          "string", "number", "bool", "null"};
 
 static PyObject *describe(const sd_json *json, sd_json_event event) {
     const char *name = event_names[event];

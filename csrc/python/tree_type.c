@@ -102,10 +102,11 @@ static PyObject *tree_chain(PyObject *Py_UNUSED(none), PyObject *args, PyObject 
     return self;
 }
 
-PyDoc_STRVAR(from_growmap_doc,
-             "from_growmap(path)\n--\n\n"
-             "The shape in a growmap file: this project's JSON, or a .pt file as Sequoia ships them,\n"
-             "which is read as data and never executed.");
+PyDoc_STRVAR(
+    from_growmap_doc,
+    "from_growmap(path, /)\n--\n\n"
+    "The shape in a growmap file: this project's JSON, or a .pt file as Sequoia ships them,\n"
+    "which is read as data and never executed.");
 
 static PyObject *tree_from_growmap(PyObject *Py_UNUSED(none), PyObject *path) {
     PyObject *bytes;
@@ -116,11 +117,10 @@ static PyObject *tree_from_growmap(PyObject *Py_UNUSED(none), PyObject *path) {
     sd_status status = SD_OK;
     PyObject *self = growmap == NULL ? PyErr_NoMemory() : NULL;
     if (growmap != NULL) {
-        Py_BEGIN_ALLOW_THREADS
-        status = sd_growmap_read(PyBytes_AS_STRING(bytes), growmap);
-        Py_END_ALLOW_THREADS
-        self = status == SD_OK ? sd_py_tree_make(state, growmap->n_nodes, NULL, growmap->parent)
-                               : sd_py_raise(state, status);
+        Py_BEGIN_ALLOW_THREADS status = sd_growmap_read(PyBytes_AS_STRING(bytes), growmap);
+        Py_END_ALLOW_THREADS self =
+            status == SD_OK ? sd_py_tree_make(state, growmap->n_nodes, NULL, growmap->parent)
+                            : sd_py_raise(state, status);
     }
     PyMem_RawFree(growmap);
     Py_DECREF(bytes);
@@ -136,10 +136,9 @@ static PyObject *tree_save_growmap(PyObject *self, PyObject *path) {
         return NULL;
     const sd_tree *tree = tree_of(self);
     sd_status status;
-    Py_BEGIN_ALLOW_THREADS
-    status = sd_growmap_write(PyBytes_AS_STRING(bytes), tree->n_nodes, tree->parent);
-    Py_END_ALLOW_THREADS
-    Py_DECREF(bytes);
+    Py_BEGIN_ALLOW_THREADS status =
+        sd_growmap_write(PyBytes_AS_STRING(bytes), tree->n_nodes, tree->parent);
+    Py_END_ALLOW_THREADS Py_DECREF(bytes);
     if (status != SD_OK)
         return sd_py_raise(sd_py_state_of(self), status);
     Py_RETURN_NONE;
@@ -185,8 +184,9 @@ static PyObject *tree_positions(PyObject *self, PyObject *args, PyObject *kwargs
     return array;
 }
 
-PyDoc_STRVAR(mask_doc, "mask($self, /)\n--\n\n"
-                       "Which nodes each node sees: [i, j] is true iff j is i or an ancestor of i.");
+PyDoc_STRVAR(mask_doc,
+             "mask($self, /)\n--\n\n"
+             "Which nodes each node sees: [i, j] is true iff j is i or an ancestor of i.");
 
 static PyObject *tree_mask(PyObject *self, PyObject *Py_UNUSED(unused)) {
     const sd_tree *tree = tree_of(self);
@@ -194,10 +194,8 @@ static PyObject *tree_mask(PyObject *self, PyObject *Py_UNUSED(unused)) {
     if (array == NULL)
         return NULL;
     uint8_t *visible = sd_py_data(array);
-    Py_BEGIN_ALLOW_THREADS
-    sd_tree_mask_bytes(tree, visible);
-    Py_END_ALLOW_THREADS
-    return array;
+    Py_BEGIN_ALLOW_THREADS sd_tree_mask_bytes(tree, visible);
+    Py_END_ALLOW_THREADS return array;
 }
 
 PyDoc_STRVAR(mask_bits_doc, "mask_bits($self, /)\n--\n\n"
@@ -209,10 +207,8 @@ static PyObject *tree_mask_bits(PyObject *self, PyObject *Py_UNUSED(unused)) {
     if (array == NULL)
         return NULL;
     uint64_t *bits = sd_py_data(array);
-    Py_BEGIN_ALLOW_THREADS
-    sd_tree_mask_bits(tree, bits);
-    Py_END_ALLOW_THREADS
-    return array;
+    Py_BEGIN_ALLOW_THREADS sd_tree_mask_bits(tree, bits);
+    Py_END_ALLOW_THREADS return array;
 }
 
 PyDoc_STRVAR(paths_doc, "paths($self, /)\n--\n\n"
@@ -224,10 +220,8 @@ static PyObject *tree_paths(PyObject *self, PyObject *Py_UNUSED(unused)) {
     if (array == NULL)
         return NULL;
     int32_t *path = sd_py_data(array);
-    Py_BEGIN_ALLOW_THREADS
-    sd_tree_paths(tree, path);
-    Py_END_ALLOW_THREADS
-    return array;
+    Py_BEGIN_ALLOW_THREADS sd_tree_paths(tree, path);
+    Py_END_ALLOW_THREADS return array;
 }
 
 static int take_node(PyObject *self, PyObject *object, int *node) {
@@ -276,8 +270,8 @@ static PyObject *tree_prune(PyObject *self, PyObject *object) {
         PyErr_Format(PyExc_ValueError, "keep has %zd entries, the tree %d nodes", keep.cols,
                      tree_of(self)->n_nodes);
     else
-        result = with_kept(self, sd_tree_prune(tree_of(self), keep.data, &pruned, kept), &pruned,
-                           kept);
+        result =
+            with_kept(self, sd_tree_prune(tree_of(self), keep.data, &pruned, kept), &pruned, kept);
     sd_py_release(&keep);
     return result;
 }
@@ -394,12 +388,13 @@ static PyMethodDef tree_methods[] = {
     {NULL, NULL, 0, NULL},
 };
 
-PyDoc_STRVAR(tree_doc,
-             "Tree(tokens, parents)\n--\n\n"
-             "A token tree, what a drafter proposes and a verifier walks. Node 0 is the root, the\n"
-             "last committed token, with parent -1; every other node comes after its parent. Without\n"
-             "tokens (None) it is a shape. Immutable.\n\n"
-             "    Tree([7, 8, 9], [-1, 0, 0]) drafts 8, or else 9, after 7");
+PyDoc_STRVAR(
+    tree_doc,
+    "Tree(tokens, parents)\n--\n\n"
+    "A token tree, what a drafter proposes and a verifier walks. Node 0 is the root, the\n"
+    "last committed token, with parent -1; every other node comes after its parent. Without\n"
+    "tokens (None) it is a shape. Immutable.\n\n"
+    "    Tree([7, 8, 9], [-1, 0, 0]) drafts 8, or else 9, after 7");
 
 static PyType_Slot tree_slots[] = {
     {Py_tp_new, tree_new},         {Py_tp_dealloc, tree_dealloc},

@@ -2,11 +2,10 @@
 #ifndef SPECDEC_PYTHON_TREE_TYPE_H
 #define SPECDEC_PYTHON_TREE_TYPE_H
 
-#include "state.h"
+#include "python/state.h"
 
 typedef struct {
-    PyObject_HEAD
-    sd_tree tree;
+    PyObject_HEAD sd_tree tree;
 } sd_py_tree;
 
 /* Takes the tree over, also on failure. */

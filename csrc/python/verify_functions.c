@@ -30,8 +30,7 @@ static int take_rule(const sd_py_state *state, const char *method, PyObject *sam
     if (sd_py_take_sampling(state, sampling, 1, &rule->sampling, &rule->seed) < 0)
         return -1;
     if (strcmp(method, "auto") == 0) {
-        rule->method =
-            rule->sampling.temperature > 0 ? SD_METHOD_REJECTION : SD_METHOD_GREEDY;
+        rule->method = rule->sampling.temperature > 0 ? SD_METHOD_REJECTION : SD_METHOD_GREEDY;
         return 0;
     }
     sd_status status = sd_method_find(method, &rule->method);
@@ -60,7 +59,8 @@ static int take_draft(const sd_py_state *state, PyObject *object, question *q) {
             PyErr_SetString(PyExc_ValueError, "draft_probs as a tuple is (ids, probs)");
             return -1;
         }
-        if (sd_py_take_int_rows(state, PyTuple_GET_ITEM(object, 0), "draft_probs[0]", &q->ids) < 0 ||
+        if (sd_py_take_int_rows(state, PyTuple_GET_ITEM(object, 0), "draft_probs[0]", &q->ids) <
+                0 ||
             sd_py_take_floats(state, PyTuple_GET_ITEM(object, 1), "draft_probs[1]", &q->probs) < 0)
             return -1;
         if (q->ids.rows != q->probs.rows || q->ids.cols != q->probs.cols || q->probs.is_vector) {
@@ -152,20 +152,18 @@ static PyObject *verify_one(const sd_py_state *state, const question *q, const s
     input.request = request;
     input.position = position;
     sd_status status;
-    Py_BEGIN_ALLOW_THREADS
-    status = sd_verify_scratch_new(input.vocab, &scratch);
+    Py_BEGIN_ALLOW_THREADS status = sd_verify_scratch_new(input.vocab, &scratch);
     if (status == SD_OK)
         status = sd_verify(q->rows, &q->rule, &input, scratch, &verdict);
     sd_verify_scratch_free(scratch);
-    Py_END_ALLOW_THREADS
-    if (status != SD_OK)
-        return sd_py_raise(state, status);
+    Py_END_ALLOW_THREADS if (status != SD_OK) return sd_py_raise(state, status);
     return verdict_object(state, &q->rule, tree, &verdict);
 }
 
 static PyObject *py_verify(PyObject *module, PyObject *args, PyObject *kwargs) {
-    static char *names[] = {"tree",     "target_logits", "draft_probs", "method", "sampling", "request",
-                            "position", "replacement",   "epsilon",     "delta",  NULL};
+    static char *names[] = {"tree",     "target_logits", "draft_probs", "method",
+                            "sampling", "request",       "position",    "replacement",
+                            "epsilon",  "delta",         NULL};
     PyObject *tree_object, *logits, *draft = Py_None, *sampling = Py_None, *verdict = NULL;
     PyObject *request_object = NULL, *position_object = NULL;
     long long request = 0, position = 0;
@@ -177,8 +175,8 @@ static PyObject *py_verify(PyObject *module, PyObject *args, PyObject *kwargs) {
                                      &tree_object, &logits, &draft, &method, &sampling,
                                      &request_object, &position_object, &replacement,
                                      &q.rule.typical_epsilon, &q.rule.typical_delta) ||
-        (request_object != NULL &&
-         sd_py_take_int(request_object, "request", 0, (long long)SD_REQUEST_LIMIT - 1, &request) < 0) ||
+        (request_object != NULL && sd_py_take_int(request_object, "request", 0,
+                                                  (long long)SD_REQUEST_LIMIT - 1, &request) < 0) ||
         (position_object != NULL &&
          sd_py_take_int(position_object, "position", 0, UINT32_MAX, &position) < 0))
         return NULL;
@@ -309,9 +307,9 @@ static PyObject *run_batch(const sd_py_state *state, batch *b) {
 }
 
 static PyObject *py_verify_batch(PyObject *module, PyObject *args, PyObject *kwargs) {
-    static char *names[] = {"tokens", "parents",  "splits",   "target_logits", "draft_probs",
-                            "method", "sampling", "requests", "positions",     "replacement",
-                            "epsilon", "delta",   NULL};
+    static char *names[] = {"tokens",  "parents",  "splits",   "target_logits", "draft_probs",
+                            "method",  "sampling", "requests", "positions",     "replacement",
+                            "epsilon", "delta",    NULL};
     PyObject *tokens, *parents, *splits, *logits, *draft = Py_None, *sampling = Py_None;
     PyObject *requests = Py_None, *positions = Py_None, *verdict = NULL;
     const char *method = "auto";
@@ -320,8 +318,8 @@ static PyObject *py_verify_batch(PyObject *module, PyObject *args, PyObject *kwa
     batch b = {.q.rule = {.typical_epsilon = 0.09f, .typical_delta = 0.3f}};
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOOO|O$sOOOpff:verify_batch", names, &tokens,
                                      &parents, &splits, &logits, &draft, &method, &sampling,
-                                     &requests, &positions, &replacement,
-                                     &b.q.rule.typical_epsilon, &b.q.rule.typical_delta))
+                                     &requests, &positions, &replacement, &b.q.rule.typical_epsilon,
+                                     &b.q.rule.typical_delta))
         return NULL;
     b.q.rule.replacement = replacement != 0;
     if (take_question(state, logits, draft, method, sampling, &b.q) == 0 &&
@@ -341,10 +339,12 @@ static PyObject *py_verify_batch(PyObject *module, PyObject *args, PyObject *kwa
 }
 
 int sd_py_add_verdicts(PyObject *module, sd_py_state *state) {
-    state->verdict = sd_py_add_namedtuple(
-        module, "Verdict", "path tokens bonus outcome method lossless",
-        "What verify decides: the accepted nodes (the root left out), the committed tokens (theirs\n"
-        "and the bonus), the bonus alone, and for each node ROOT, ACCEPTED, REJECTED or UNREACHED.");
+    state->verdict =
+        sd_py_add_namedtuple(module, "Verdict", "path tokens bonus outcome method lossless",
+                             "What verify decides: the accepted nodes (the root left out), the "
+                             "committed tokens (theirs\n"
+                             "and the bonus), the bonus alone, and for each node ROOT, ACCEPTED, "
+                             "REJECTED or UNREACHED.");
     state->batch_verdict = sd_py_add_namedtuple(
         module, "BatchVerdict", "accepted bonus path outcome method lossless",
         "What verify_batch decides. Sequence b accepted the nodes path[splits[b]:splits[b] +\n"
@@ -360,9 +360,11 @@ PyDoc_STRVAR(
     "target_logits has one row per node: the target's logits after the path from the root to it.\n"
     "draft_probs row i is the distribution that node i's children were drawn from, after the same\n"
     "processing: float32 [rows, vocabulary], or (ids, probs), or None if they were put there\n"
-    "without chance. Methods: 'greedy', 'rejection', 'block', 'coupled' (all lossless), 'typical';\n"
+    "without chance. Methods: 'greedy', 'rejection', 'block', 'coupled' (all lossless), "
+    "'typical';\n"
     "'auto' is greedy at temperature 0 and rejection above. `position` is the root's place in the\n"
-    "sequence and `request` tells sequences with one seed apart. `replacement`: siblings were drawn\n"
+    "sequence and `request` tells sequences with one seed apart. `replacement`: siblings were "
+    "drawn\n"
     "with replacement. `epsilon` and `delta` belong to 'typical'.\n\n"
     "    tree = Tree.chain([8, 9], root=7)\n"
     "    verify(tree, logits).tokens  # what to append to the sequence");
@@ -371,7 +373,8 @@ PyDoc_STRVAR(
     "verify_batch(tokens, parents, splits, target_logits, draft_probs=None, *, method='auto', "
     "sampling=None, requests=None, positions=None, replacement=False, epsilon=0.09, "
     "delta=0.3)\n--\n\n"
-    "verify for a ragged batch of trees. Sequence b has the rows splits[b] to splits[b + 1] of all\n"
+    "verify for a ragged batch of trees. Sequence b has the rows splits[b] to splits[b + 1] of "
+    "all\n"
     "arrays; parents count within it, its root's is -1. The answers are those of verify, whatever\n"
     "else is in the batch.");
 

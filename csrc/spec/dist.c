@@ -14,7 +14,8 @@ static const sd_row_cut keep_all = {.weight = 0, .last = -1};
 sd_status sd_sampling_check(const sd_sampling *s) {
     SD_REQUIRE(s->temperature >= 0 && s->temperature < INFINITY, BAD_ARGUMENT,
                "temperature is %g: it must be finite and not negative", (double)s->temperature);
-    SD_REQUIRE(s->top_k >= 0, BAD_ARGUMENT, "top_k is %d: it must be 0 (off) or positive", s->top_k);
+    SD_REQUIRE(s->top_k >= 0, BAD_ARGUMENT, "top_k is %d: it must be 0 (off) or positive",
+               s->top_k);
     SD_REQUIRE(s->top_p > 0 && s->top_p <= 1, BAD_ARGUMENT,
                "top_p is %g: it must be above 0 and at most 1 (off)", (double)s->top_p);
     SD_REQUIRE(s->min_p >= 0 && s->min_p <= 1, BAD_ARGUMENT,
@@ -58,8 +59,8 @@ static sd_status find_max(const sd_rows *rows, const float *logits, int vocab, s
     int at = 0;
     while (!isnan(logits[at]) && logits[at] != INFINITY)
         at++;
-    return sd_fail(SD_BAD_ARGUMENT, "entry %d of row %ld of %s is %s: logits are finite or -inf", at,
-                   name.row, name.argument, isnan(logits[at]) ? "NaN" : "+inf");
+    return sd_fail(SD_BAD_ARGUMENT, "entry %d of row %ld of %s is %s: logits are finite or -inf",
+                   at, name.row, name.argument, isnan(logits[at]) ? "NaN" : "+inf");
 }
 
 sd_status sd_argmax(const sd_rows *rows, const float *logits, int vocab, sd_row_name name,
@@ -92,8 +93,8 @@ static void filter(const sd_rows *rows, const sd_sampling *s, sd_dist_scratch *s
     }
     if (s->top_p < 1) {
         double top_p = (double)s->top_p;
-        sd_cut_goal goal = has_top_k ? (sd_cut_goal){.mass = top_p * dist->mass}
-                                     : (sd_cut_goal){.share = top_p};
+        sd_cut_goal goal =
+            has_top_k ? (sd_cut_goal){.mass = top_p * dist->mass} : (sd_cut_goal){.share = top_p};
         dist->mass =
             sd_dist_cut(rows, logits, dist->vocab, &dist->weight, &goal, scratch, &dist->cut);
     }
@@ -128,8 +129,8 @@ sd_status sd_dist_init(const sd_rows *rows, const sd_sampling *sampling, const f
 
 float sd_dist_prob(const sd_dist *dist, int32_t token) {
     float weight = sd_row_weight_of(&dist->weight, dist->logits[token]);
-    bool is_kept = weight > dist->cut.weight ||
-                   (weight == dist->cut.weight && token <= dist->cut.last);
+    bool is_kept =
+        weight > dist->cut.weight || (weight == dist->cut.weight && token <= dist->cut.last);
     return is_kept ? weight * dist->inverse : 0;
 }
 

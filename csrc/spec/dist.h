@@ -1,7 +1,7 @@
-/* From a row of logits to a distribution: temperature, then top-k, then top-p, then min-p (the order
- * of Hugging Face's processors). Every filter keeps a prefix of the entries ordered by falling
- * probability and then by rising id, so a whole distribution is a scale, a cut and a mass over the
- * untouched row: nothing is copied and nothing is sorted.
+/* From a row of logits to a distribution: temperature, then top-k, then top-p, then min-p (the
+ * order of Hugging Face's processors). Every filter keeps a prefix of the entries ordered by
+ * falling probability and then by rising id, so a whole distribution is a scale, a cut and a mass
+ * over the untouched row: nothing is copied and nothing is sorted.
  *
  *   top-k keeps what is at least as probable as the k-th entry (ties stay, as there)
  *   top-p keeps the shortest prefix of what is left with at least top_p of its mass
@@ -69,8 +69,8 @@ sd_status sd_argmax(const sd_rows *rows, const float *logits, int vocab, sd_row_
 /* The probability of one token: the same bits as sd_dist_probs gives it. */
 float sd_dist_prob(const sd_dist *dist, int32_t token);
 
-/* All probabilities, [vocab]. Leaves their sums by block in scratch->block_mass and returns the sum,
- * which differs from 1 by rounding only. `probs` may be scratch->row. */
+/* All probabilities, [vocab]. Leaves their sums by block in scratch->block_mass and returns the
+ * sum, which differs from 1 by rounding only. `probs` may be scratch->row. */
 double sd_dist_probs(const sd_rows *rows, const sd_dist *dist, float *probs,
                      sd_dist_scratch *scratch);
 
@@ -88,7 +88,6 @@ void sd_dist_sample_distinct(const sd_rows *rows, const sd_dist *dist, const sd_
 
 /* The entry of a row of n non-negative weights at which their running sum passes uniform * mass,
  * found by blocks. Never an entry of weight 0, whatever rounding does; some entry is positive. */
-int32_t sd_row_pick(const float *row, int n, const double *block_mass, double mass,
-                    double uniform);
+int32_t sd_row_pick(const float *row, int n, const double *block_mass, double mass, double uniform);
 
 #endif

@@ -1,17 +1,17 @@
 /* A cut is found in three steps. A sample of the row, with the blocks' maxima for the few heavy
- * entries that a sample misses, tells roughly at which weight the goal is reached. One pass over the
- * row sums up what is surely above and collects what lies around. A radix selection among those
+ * entries that a sample misses, tells roughly at which weight the goal is reached. One pass over
+ * the row sums up what is surely above and collects what lies around. A radix selection among those
  * finds the exact entry. A guess that proves wrong costs one more pass, never a wrong answer. */
 #include "spec/dist_cut.h"
 
 #include <math.h>
 #include <string.h>
 
-#define SAMPLE 1024        /* entries looked at to make the guess */
-#define SMALL_ROW 4096     /* up to here all entries are candidates */
-#define FEW 1024           /* if no more are above, they may as well be candidates */
-#define DEVIATIONS 4       /* of the sample's error, on either side */
-#define GUESS_BINS 1024    /* eight bins per power of two */
+#define SAMPLE 1024     /* entries looked at to make the guess */
+#define SMALL_ROW 4096  /* up to here all entries are candidates */
+#define FEW 1024        /* if no more are above, they may as well be candidates */
+#define DEVIATIONS 4    /* of the sample's error, on either side */
+#define GUESS_BINS 1024 /* eight bins per power of two */
 #define GUESS_SHIFT 20
 #define SELECT_BINS 256
 #define SORT_LIMIT 32
@@ -242,8 +242,7 @@ static void try_range(const sd_rows *rows, const float *logits, int vocab,
 
 double sd_dist_cut(const sd_rows *rows, const float *logits, int vocab, const sd_row_weight *weight,
                    const sd_cut_goal *goal, sd_dist_scratch *scratch, sd_row_cut *cut) {
-    selection s = {
-        .weight = scratch->weight, .index = scratch->index, .by_count = goal->count > 0};
+    selection s = {.weight = scratch->weight, .index = scratch->index, .by_count = goal->count > 0};
     range r = {.low = 0, .high = INFINITY};
     if (vocab > SMALL_ROW) {
         estimate e;

@@ -1,53 +1,59 @@
 #include "spec/formulas.h"
 
-static sd_status check(double acceptance, int num_tokens) {
+#include <math.h>
+
+static sd_status check(double acceptance, double cost_ratio) {
     SD_REQUIRE(acceptance >= 0 && acceptance <= 1, BAD_ARGUMENT,
                "acceptance is %g: a probability is from 0 to 1", acceptance);
-    SD_REQUIRE(num_tokens >= 0, BAD_ARGUMENT, "num_tokens is %d: it cannot be negative",
-               num_tokens);
-    return SD_OK;
-}
-
-static sd_status check_cost(double cost_ratio) {
-    SD_REQUIRE(cost_ratio >= 0 && cost_ratio < 1e9, BAD_ARGUMENT,
+    SD_REQUIRE(cost_ratio >= 0 && cost_ratio < INFINITY, BAD_ARGUMENT,
                "cost_ratio is %g: it must be finite and not negative", cost_ratio);
     return SD_OK;
 }
 
+static sd_status check_count(const char *name, int count) {
+    SD_REQUIRE(count >= 0, BAD_ARGUMENT, "%s is %d: it cannot be negative", name, count);
+    return SD_OK;
+}
+
+/* a^0 + .. + a^num_tokens. Written with expm1, the closed form is as good near a = 1 as elsewhere.
+ */
+static double sum_of_powers(double a, double num_tokens) {
+    return a < 1 ? -expm1((num_tokens + 1) * log(a)) / (1 - a) : num_tokens + 1;
+}
+
 sd_status sd_expected_tokens(double acceptance, int num_tokens, double *tokens) {
-    SD_TRY(check(acceptance, num_tokens));
-    /* The sum a^0 + .. + a^K: exact at a = 1, where the closed form divides 0 by 0. */
-    double sum = 1, power = 1;
-    for (int i = 0; i < num_tokens && power > 0; i++) {
-        power *= acceptance;
-        sum += power;
-    }
-    *tokens = sum;
+    SD_TRY(check(acceptance, 0));
+    SD_TRY(check_count("num_tokens", num_tokens));
+    *tokens = sum_of_powers(acceptance, num_tokens);
     return SD_OK;
 }
 
 sd_status sd_expected_speedup(double acceptance, int num_tokens, double cost_ratio,
                               double *speedup) {
-    SD_TRY(check_cost(cost_ratio));
-    SD_TRY(sd_expected_tokens(acceptance, num_tokens, speedup));
-    *speedup /= num_tokens * cost_ratio + 1;
+    SD_TRY(check(acceptance, cost_ratio));
+    SD_TRY(check_count("num_tokens", num_tokens));
+    *speedup = sum_of_powers(acceptance, num_tokens) / (num_tokens * cost_ratio + 1);
     return SD_OK;
 }
 
-sd_status sd_optimal_length(double acceptance, double cost_ratio, int max_tokens,
-                            int *num_tokens) {
-    SD_TRY(check(acceptance, max_tokens));
-    SD_TRY(check_cost(cost_ratio));
-    double best = 1, sum = 1, power = 1;
-    *num_tokens = 0;
-    for (int k = 1; k <= max_tokens; k++) {
-        power *= acceptance;
-        sum += power;
-        double speedup = sum / (k * cost_ratio + 1);
-        if (speedup > best) {
-            best = speedup;
-            *num_tokens = k;
-        }
+/* From k to k + 1 tokens the speed-up s_k / (k c + 1), s_k the sum above, grows iff
+ *
+ *   a^(k+1) (k c + 1) > c s_k
+ *
+ * and the left side less the right one falls as k grows. So the best k is the first at which this
+ * fails, and bisection finds it. */
+sd_status sd_optimal_length(double acceptance, double cost_ratio, int max_tokens, int *num_tokens) {
+    SD_TRY(check(acceptance, cost_ratio));
+    SD_TRY(check_count("max_tokens", max_tokens));
+    int least = 0, most = max_tokens;
+    while (least < most) {
+        int k = least + (most - least) / 2;
+        double gain = pow(acceptance, k + 1.0) * (k * cost_ratio + 1);
+        if (gain > cost_ratio * sum_of_powers(acceptance, k))
+            least = k + 1;
+        else
+            most = k;
     }
+    *num_tokens = least;
     return SD_OK;
 }

@@ -1,5 +1,5 @@
 /* Closed forms for a drafted chain whose tokens are each accepted with the same probability
- * (Leviathan et al., 2023). K tokens are drafted; drafting one costs `cost_ratio` target forwards. */
+ * (Leviathan et al., 2023). K tokens are drafted, each for `cost_ratio` target forwards. */
 #ifndef SPECDEC_SPEC_FORMULAS_H
 #define SPECDEC_SPEC_FORMULAS_H
 

@@ -1,9 +1,10 @@
 /* Prompt lookup: propose what followed the last n tokens when they occurred before.
  *
  * For n from max_n down to min_n: does the last n-gram occur earlier, followed by at least one
- * token? The first n that does decides; of its occurrences the earliest (SD_MATCH_FIRST, as vLLM and
- * transformers do) or the latest (SD_MATCH_LAST, as llama.cpp does) is taken, and up to num_tokens
- * tokens that follow it are proposed. An occurrence may overlap the suffix. No match, no draft. */
+ * token? The first n that does decides; of its occurrences the earliest (SD_MATCH_FIRST, as vLLM
+ * and transformers do) or the latest (SD_MATCH_LAST, as llama.cpp does) is taken, and up to
+ * num_tokens tokens that follow it are proposed. An occurrence may overlap the suffix. No match, no
+ * draft. */
 #ifndef SPECDEC_SPEC_NGRAM_H
 #define SPECDEC_SPEC_NGRAM_H
 

@@ -1,6 +1,7 @@
-/* One open-addressing table for all n: an n-gram's slot holds where it ends, plus one, so that 0 is an
- * empty slot. The tokens themselves are compared, so nothing depends on the hash but speed. An n-gram is
- * entered when the token after it arrives, so the suffix of the sequence never finds itself. */
+/* One open-addressing table for all n: an n-gram's slot holds where it ends, plus one, so that 0 is
+ * an empty slot. The tokens themselves are compared, so nothing depends on the hash but speed. An
+ * n-gram is entered when the token after it arrives, so the suffix of the sequence never finds
+ * itself. */
 #include <stdbool.h>
 #include <string.h>
 

@@ -1,9 +1,10 @@
 /* Kernels over one vocabulary row: the inner loops of distributions and verifiers.
  *
  * Their text stands once, in rows_kernels.h, over sixteen-lane vectors; rows_scalar.c, rows_avx2.c
- * and rows_avx512.c each say what a vector is and compile it. All give the same bits, so a seed means
- * the same text on every processor: sums run in SD_ROW_LANES lanes over blocks of SD_ROW_BLOCK
- * entries in one order, and where a multiply and an add are fused, they are fused everywhere.
+ * and rows_avx512.c each say what a vector is and compile it. All give the same bits, so a seed
+ * means the same text on every processor: sums run in SD_ROW_LANES lanes over blocks of
+ * SD_ROW_BLOCK entries in one order, and where a multiply and an add are fused, they are fused
+ * everywhere.
  *
  * Kernels cannot fail and check nothing. Rows are contiguous, of n >= 1 entries, any alignment;
  * outputs do not overlap inputs unless it is said: `weights` may work in place. */
@@ -61,9 +62,9 @@ typedef struct {
     /* block_max[b] is the largest entry of block b (room for sd_row_blocks(n)). */
     void (*max)(const float *row, int n, float *block_max, sd_row_max *max);
 
-    /* Candidates, low <= weight <= high, go to weight[] and index[] (room for n + SD_ROW_LANES each)
-     * in index order; the rest is summed up. With low > 0, sixteen entries in a row that are all
-     * fainter than 2^SD_ROW_FAINT may be left out of mass_all, and low is no less than that. */
+    /* Candidates, low <= weight <= high, go to weight[] and index[] (room for n + SD_ROW_LANES
+     * each) in index order; the rest is summed up. With low > 0, sixteen entries in a row that are
+     * all fainter than 2^SD_ROW_FAINT may be left out of mass_all, and low is no less than that. */
     void (*bracket)(const float *row, int n, const sd_row_weight *w, float low, float high,
                     float *weight, int32_t *index, sd_row_bracket *bracket);
 

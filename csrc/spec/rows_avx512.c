@@ -94,8 +94,8 @@ static inline vu vu_set(uint32_t x) {
     return _mm512_set1_epi32((int)x);
 }
 static inline vu vu_iota(uint32_t x) {
-    return _mm512_add_epi32(vu_set(x),
-                            _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15));
+    return _mm512_add_epi32(
+        vu_set(x), _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15));
 }
 static inline vu vu_add(vu a, vu b) {
     return _mm512_add_epi32(a, b);

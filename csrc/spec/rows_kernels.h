@@ -173,9 +173,8 @@ static void bracket_kernel(const float *row, int n, const sd_row_weight *w, floa
         bracket_rows(row, n, w, low, high, false, weight, index, result);
 }
 
-static double weights_kernel(const float *row, int n, const sd_row_weight *w,
-                             const sd_row_cut *cut, float factor, float *out,
-                             double *block_mass) {
+static double weights_kernel(const float *row, int n, const sd_row_weight *w, const sd_row_cut *cut,
+                             float factor, float *out, double *block_mass) {
     double mass = 0;
     for (int start = 0, b = 0; start < n; start += SD_ROW_BLOCK, b++) {
         int end = block_end(start, n);

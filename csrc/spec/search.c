@@ -1,30 +1,42 @@
-/* Best[d][n] is the most expected tokens of a tree with at most n nodes and depth at most d:
+/* The most expected tokens of a tree, by its depth and by how many nodes it may have:
  *
- *   best[d][n] = 1 + forest[d][1][n - 1]                                  the root, and its children
- *   forest[d][i][n] = max over y of b_i best[d - 1][y] + forest[d][i + 1][n - y]
+ *   best[d][n]      = 1 + forest[d][0][n - 1]       the root, and what its children add
+ *   forest[d][i][n] = max over y in 1 .. n of b_i best[d - 1][y] + forest[d][i + 1][n - y], or 0
  *
- * with children of rank i and beyond, and b_i the chance that rank i is the accepted one. A child may
- * only be there if those of better rank are, which is why a rank is skipped by ending the forest, not
- * by y = 0. Depth grows until it adds nothing. Only best[][] is kept; the forests along the way of
- * the answer are computed again when the tree is built. */
+ * A forest is the children of rank i and beyond with all that is below them; b_i is the chance that
+ * rank i is the accepted one. A child needs those of better rank beside it, so a rank is left out
+ * by ending the forest, never by y = 0.
+ *
+ * A tree is made of smaller ones, so where depth has no limit a row of best can be computed from
+ * itself. That single pass is the answer if depth is free; if not, it bounds what more depth can
+ * give. Only best is kept: the forests that the answer is made of are computed again. */
 #include "spec/search.h"
 
 #include <math.h>
-#include <string.h>
+#include <stdbool.h>
 
 #include "core/memory.h"
 
-#define GROWS 1e-12 /* relative; less is rounding */
+#define TIE 1e-12      /* relative; values that are closer differ by rounding only */
+#define ANY_DEPTH (-1) /* the row of best that has no limit on depth */
 
 typedef struct {
     const double *b; /* [n_ranks] */
     int n_ranks;
     int budget;
-    int n_depths;     /* rows of best that are computed */
-    int max_depths;   /* rows there may be */
-    double *best;     /* [n_depths][budget + 1] */
-    double *forest;   /* [n_ranks + 1][budget + 1], of one depth */
+    int max_depth;      /* less than budget */
+    bool depth_is_free; /* neither limited nor paid for: ANY_DEPTH alone is computed */
+    int forest_depth;   /* which depth forest is about */
+    double *best;       /* rows of budget + 1, ANY_DEPTH's first */
+    double *forest;     /* [n_ranks + 1][budget + 1] */
 } programme;
+
+typedef struct {
+    int depth;
+    int n_nodes;
+    double seconds;
+    double rate; /* expected tokens per second */
+} choice;
 
 static sd_status check(const sd_search *s) {
     double sum = 0;
@@ -63,129 +75,128 @@ static sd_status check_cost(const sd_search *s, const sd_search_cost *cost) {
 }
 
 static double *best_of(const programme *p, int depth) {
-    return p->best + (size_t)depth * ((size_t)p->budget + 1);
+    return p->best + ((size_t)depth + 1) * ((size_t)p->budget + 1);
 }
 
 static double *forest_of(const programme *p, int rank) {
     return p->forest + (size_t)rank * ((size_t)p->budget + 1);
 }
 
-/* out[n] = max(rest[n], max over y of b below[y] + rest[n - y]), n up to the budget less the root.
- * The inner loop has no dependence from n to n, so that it runs on vectors. */
-static void add_rank(double *restrict out, const double *restrict rest,
-                     const double *restrict below, double b, int n_max) {
-    memset(out, 0, ((size_t)n_max + 1) * sizeof *out);
-    for (int y = 1; y <= n_max; y++) {
-        double gain = b * below[y];
-        for (int n = y; n <= n_max; n++) {
-            double with = gain + rest[n - y];
-            out[n] = with > out[n] ? with : out[n];
+static int depth_below(int depth) {
+    return depth == ANY_DEPTH ? ANY_DEPTH : depth - 1;
+}
+
+#define LANES 8
+
+/* max over y in 1 .. n of b below[y] + rest[n - y], or 0; in lanes, so that it runs on vectors. */
+static double best_split(double b, const double *below, const double *rest, int n) {
+    double lane[LANES] = {0}, most = 0;
+    int y = 1;
+    for (; y + LANES <= n + 1; y += LANES)
+        for (int k = 0; k < LANES; k++) {
+            double value = b * below[y + k] + rest[n - y - k];
+            lane[k] = value > lane[k] ? value : lane[k];
         }
+    for (; y <= n; y++) {
+        double value = b * below[y] + rest[n - y];
+        most = value > most ? value : most;
     }
+    for (int k = 0; k < LANES; k++)
+        most = lane[k] > most ? lane[k] : most;
+    return most;
 }
 
-/* The forests of nodes at `depth` levels above the lowest: rank 0 is the whole family. */
-static void grow_forests(const programme *p, int depth) {
-    memset(forest_of(p, p->n_ranks), 0, ((size_t)p->budget + 1) * sizeof(double));
-    for (int i = p->n_ranks - 1; i >= 0; i--)
-        add_rank(forest_of(p, i), forest_of(p, i + 1), best_of(p, depth - 1), p->b[i],
-                 p->budget - 1);
-}
-
-static bool add_depth(programme *p) {
-    int d = p->n_depths;
-    double *best = best_of(p, d);
+/* Computes a row of best and its forests from the row below, which may be the row itself. */
+static void grow(programme *p, int depth) {
+    double *best = best_of(p, depth);
+    const double *below = best_of(p, depth_below(depth));
     best[0] = 0;
-    if (d > 0)
-        grow_forests(p, d);
     for (int n = 1; n <= p->budget; n++)
-        best[n] = d == 0 ? 1 : 1 + forest_of(p, 0)[n - 1];
-    p->n_depths++;
-    if (d == 0)
-        return p->budget > 1;
-    for (int n = 1; n <= p->budget; n++)
-        if (best[n] > best_of(p, d - 1)[n] * (1 + GROWS))
-            return true;
-    return false;
-}
-
-static sd_status reserve_depth(programme *p) {
-    size_t row = (size_t)p->budget + 1;
-    if (p->n_depths < p->max_depths)
-        return SD_OK;
-    void *best = p->best;
-    int more = p->max_depths == 0 ? 16 : 2 * p->max_depths;
-    SD_TRY(sd_grow(&best, (size_t)p->n_depths * row, (size_t)more * row, sizeof(double)));
-    p->best = best;
-    p->max_depths = more;
-    return SD_OK;
-}
-
-static sd_status solve(programme *p, int max_depth) {
-    bool grows = true;
-    for (int d = 0; grows && (max_depth < 0 || d <= max_depth); d++) {
-        SD_TRY(reserve_depth(p));
-        grows = add_depth(p);
+        best[n] = 1;
+    for (int n = 1; depth != 0 && n < p->budget; n++) {
+        for (int rank = p->n_ranks - 1; rank >= 0; rank--)
+            forest_of(p, rank)[n] = best_split(p->b[rank], below, forest_of(p, rank + 1), n);
+        best[n + 1] += forest_of(p, 0)[n];
     }
-    return SD_OK;
+    p->forest_depth = depth;
+}
+
+/* Takes the best row count for trees of `depth` if it beats what is chosen. Drafting is paid for
+ * `paid_depth`. */
+static void consider(const programme *p, const sd_search_cost *cost, int depth, int paid_depth,
+                     choice *chosen) {
+    for (int i = 0; i < cost->n_points && cost->rows[i] <= p->budget; i++) {
+        double seconds = cost->seconds[i] + (paid_depth + 1) * cost->draft_seconds;
+        double rate = best_of(p, depth)[cost->rows[i]] / seconds;
+        if (rate > chosen->rate * (1 + TIE))
+            *chosen = (choice){depth, cost->rows[i], seconds, rate};
+    }
+}
+
+static choice choose(programme *p, const sd_search_cost *cost) {
+    choice chosen = {.rate = -1};
+    grow(p, ANY_DEPTH);
+    if (p->depth_is_free)
+        consider(p, cost, ANY_DEPTH, 0, &chosen);
+    for (int depth = 0; !p->depth_is_free && depth <= p->max_depth; depth++) {
+        choice bound = chosen;
+        consider(p, cost, ANY_DEPTH, depth, &bound);
+        if (bound.rate <= chosen.rate)
+            break;
+        grow(p, depth);
+        consider(p, cost, depth, depth, &chosen);
+    }
+    return chosen;
 }
 
 /* The fewest of at most n nodes that give what n give. */
 static int fewest(const double *best, int n) {
-    while (n > 1 && best[n - 1] >= best[n] * (1 - GROWS))
+    double goal = best[n] * (1 - TIE);
+    while (n > 1 && best[n - 1] >= goal)
         n--;
     return n;
 }
 
-/* The best size for the subtree of this rank when n nodes are left: the smallest that attains it, or
- * 0 if the family ends here. */
-static int share_of_rank(const programme *p, int rank, int depth, int n) {
-    const double *below = best_of(p, depth - 1), *rest = forest_of(p, rank + 1);
-    double target = forest_of(p, rank)[n];
-    if (!(target > 0))
-        return 0;
-    for (int y = 1; y <= n; y++)
-        if (p->b[rank] * below[y] + rest[n - y] >= target)
-            return y;
-    return 0;
+/* The smallest y that best_split takes; 0 if it takes none. */
+static int share_of_rank(double b, const double *below, const double *rest, int n) {
+    double most = 0;
+    int share = 0;
+    for (int y = 1; y <= n; y++) {
+        double value = b * below[y] + rest[n - y];
+        if (value > most) {
+            most = value;
+            share = y;
+        }
+    }
+    return share;
 }
 
-/* Nodes are in breadth-first order, so each depth's forests are computed once. */
-static void build(const programme *p, int depth, int n_nodes, sd_growmap *tree) {
-    int size[SD_TREE_MAX_NODES], level_end = 1;
-    tree->n_nodes = 1;
-    tree->parent[0] = -1;
-    size[0] = n_nodes;
-    for (int node = 0, d = depth; node < tree->n_nodes && d > 0; d--) {
-        grow_forests(p, d);
-        for (level_end = tree->n_nodes; node < level_end; node++) {
-            int left = size[node] - 1;
-            for (int rank = 0, y; rank < p->n_ranks && left > 0; rank++, left -= y) {
-                y = share_of_rank(p, rank, d, left);
-                if (y == 0)
-                    break;
-                size[tree->n_nodes] = fewest(best_of(p, d - 1), y);
-                tree->parent[tree->n_nodes++] = node;
-            }
-        }
+/* Splits the nodes below `node` among its children. */
+static void add_children(const programme *p, int node, int *size, sd_growmap *tree) {
+    const double *below = best_of(p, depth_below(p->forest_depth));
+    int left = size[node] - 1;
+    for (int rank = 0; rank < p->n_ranks; rank++) {
+        int share = share_of_rank(p->b[rank], below, forest_of(p, rank + 1), left);
+        if (share == 0)
+            break;
+        size[tree->n_nodes] = share;
+        tree->parent[tree->n_nodes++] = node;
+        left -= share;
     }
 }
 
-/* The measured row count and the depth with the most expected tokens per second. */
-static void choose(const programme *p, const sd_search_cost *cost, int *depth, int *n_nodes,
-                   double *seconds) {
-    double most = 0;
-    for (int i = 0; i < cost->n_points && cost->rows[i] <= p->budget; i++) {
-        for (int d = 0; d < p->n_depths; d++) {
-            double time = cost->seconds[i] + (d + 1) * cost->draft_seconds;
-            double rate = best_of(p, d)[cost->rows[i]] / time;
-            if (rate <= most * (1 + GROWS))
-                continue;
-            most = rate;
-            *depth = d;
-            *n_nodes = cost->rows[i];
-            *seconds = time;
-        }
+/* Level by level, so that the forests of each depth are needed once. */
+static void build(programme *p, int depth, int n_nodes, sd_growmap *tree) {
+    int size[SD_TREE_MAX_NODES]; /* of the subtree at each node */
+    tree->n_nodes = 1;
+    tree->parent[0] = -1;
+    size[0] = n_nodes;
+    for (int node = 0; node < tree->n_nodes && depth != 0; depth = depth_below(depth)) {
+        int level_end = tree->n_nodes;
+        if (p->forest_depth != depth)
+            grow(p, depth);
+        for (; node < level_end; node++)
+            add_children(p, node, size, tree);
     }
 }
 
@@ -196,26 +207,40 @@ static int searched_ranks(const sd_search *s) {
     return n < s->budget ? n : s->budget;
 }
 
+static sd_status reserve(programme *p) {
+    size_t row = (size_t)p->budget + 1;
+    size_t n_rows = p->depth_is_free ? 1 : (size_t)p->max_depth + 2;
+    void *best, *forest;
+    SD_TRY(sd_alloc(&best, n_rows * row, sizeof(double)));
+    p->best = best;
+    SD_TRY(sd_alloc_zeroed(&forest, ((size_t)p->n_ranks + 1) * row, sizeof(double)));
+    p->forest = forest;
+    return SD_OK;
+}
+
 sd_status sd_search_tree(const sd_search *search, const sd_search_cost *cost,
                          sd_search_result *result) {
+    const double second = 1;
+    const sd_search_cost flat = {&search->budget, &second, 1, 0};
+    const sd_search_cost *curve = cost != NULL ? cost : &flat;
     SD_TRY(check(search));
-    if (cost != NULL)
-        SD_TRY(check_cost(search, cost));
+    SD_TRY(check_cost(search, curve));
+    int deepest = search->budget - 1;
+    bool is_limited = search->max_depth >= 0 && search->max_depth < deepest;
     programme p = {
-        .b = search->acceptance, .n_ranks = searched_ranks(search), .budget = search->budget};
-    void *forest = NULL;
-    sd_status status = sd_alloc(&forest, ((size_t)p.n_ranks + 1) * ((size_t)p.budget + 1),
-                                sizeof(double));
-    p.forest = forest;
-    if (status == SD_OK)
-        status = solve(&p, search->max_depth);
+        .b = search->acceptance,
+        .n_ranks = searched_ranks(search),
+        .budget = search->budget,
+        .max_depth = is_limited ? search->max_depth : deepest,
+        .depth_is_free = !is_limited && curve->draft_seconds <= 0,
+    };
+    sd_status status = reserve(&p);
     if (status == SD_OK) {
-        int depth = p.n_depths - 1, n_nodes = p.budget;
-        result->seconds = 0;
-        if (cost != NULL)
-            choose(&p, cost, &depth, &n_nodes, &result->seconds);
-        result->expected_tokens = best_of(&p, depth)[n_nodes];
-        build(&p, depth, fewest(best_of(&p, depth), n_nodes), &result->tree);
+        choice chosen = choose(&p, curve);
+        const double *best = best_of(&p, chosen.depth);
+        result->expected_tokens = best[chosen.n_nodes];
+        result->seconds = cost != NULL ? chosen.seconds : 0;
+        build(&p, chosen.depth, fewest(best, chosen.n_nodes), &result->tree);
     }
     sd_free(p.best);
     sd_free(p.forest);

@@ -16,9 +16,10 @@ typedef struct {
     int max_branch; /* most children of a node; -1: n_ranks */
 } sd_search;
 
-/* A measured cost curve: rows[i] rows of the target cost seconds[i], in any unit; rows ascend. A round
- * with a tree of depth d drafts d + 1 times: once for each level below the root, and once more for
- * the bonus token of the round before, whose row the drafter has not seen. */
+/* A measured cost curve: rows[i] rows of the target cost seconds[i], in any unit; rows ascend. A
+ * round with a tree of depth d costs (d + 1) * draft_seconds besides: one level of drafting for
+ * each level below the root, and one for the bonus token of the round before, which the drafter has
+ * not been fed yet. */
 typedef struct {
     const int32_t *rows;
     const double *seconds;

@@ -20,19 +20,17 @@ static sd_status check_shape(int n_nodes, const int32_t *token, const int32_t *p
     return SD_OK;
 }
 
-/* Children in node order, by counting: child_start first holds counts, then ends, then starts. */
+/* Counts, then the ends of each node's children, then, as they are filled from the last, the
+ * starts. */
 static void link_children(sd_tree *tree) {
     int n = tree->n_nodes;
     memset(tree->child_start, 0, ((size_t)n + 1) * sizeof *tree->child_start);
     for (int i = 1; i < n; i++)
-        tree->child_start[tree->parent[i] + 1]++;
-    for (int i = 0; i < n; i++)
-        tree->child_start[i + 1] += tree->child_start[i];
+        tree->child_start[tree->parent[i]]++;
+    for (int i = 1; i <= n; i++)
+        tree->child_start[i] += tree->child_start[i - 1];
     for (int i = n - 1; i >= 1; i--)
-        tree->child[--tree->child_start[tree->parent[i] + 1]] = i;
-    /* Each entry p + 1 now holds the start of p's children: move them to p. */
-    memmove(tree->child_start, tree->child_start + 1, (size_t)n * sizeof *tree->child_start);
-    tree->child_start[n] = n - 1;
+        tree->child[--tree->child_start[tree->parent[i]]] = i;
 }
 
 static void measure(sd_tree *tree) {
@@ -112,7 +110,8 @@ void sd_tree_paths(const sd_tree *tree, int32_t *path) {
     }
 }
 
-/* Makes a tree of the nodes kept[0 .. n), whose parents are new_id[parent] but for the first. */
+/* A tree of the nodes kept[0 .. n), the first of them its root; new_id tells where each one went.
+ */
 static sd_status gather(const sd_tree *tree, const int32_t *kept, int n, const int32_t *new_id,
                         sd_tree *result) {
     int32_t token[SD_TREE_MAX_NODES], parent[SD_TREE_MAX_NODES];

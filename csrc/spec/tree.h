@@ -20,11 +20,11 @@ typedef struct {
     int32_t *token;       /* [n_nodes] >= 0, or SD_NO_TOKEN */
     int32_t *parent;      /* [n_nodes] parent[0] = -1 */
     int32_t *depth;       /* [n_nodes] depth[0] = 0 */
-    int32_t *child_start; /* [n_nodes + 1] children of i: child[child_start[i] .. child_start[i+1]) */
+    int32_t *child_start; /* [n_nodes + 1] child[child_start[i] .. child_start[i + 1]) are i's */
     int32_t *child;       /* [n_nodes - 1] in drafting order, which is node order */
 } sd_tree;
 
-/* One allocation holds all arrays. The tree copies what it is given. */
+/* The tree copies what it is given, into one allocation. Without tokens (NULL) it is a shape. */
 sd_status sd_tree_new(sd_tree *tree, int n_nodes, const int32_t *token, const int32_t *parent);
 void sd_tree_free(sd_tree *tree);
 

@@ -22,9 +22,9 @@ static void write_text(writer *w, const char *format, ...) {
     w->length += (size_t)n;
 }
 
-/* Leaves one below the other in the order of a walk, parents in the middle of their children. Parents
- * come before children, so a walk from the last node back has the children's places first; the
- * leaves' order needs the walk itself, done by counting the leaves below each node. */
+/* Leaves one below the other in the order of a walk, parents in the middle of their children.
+ * Parents come before children, so a walk from the last node back has the children's places first;
+ * the leaves' order needs the walk itself, done by counting the leaves below each node. */
 static void place(const sd_tree *tree, int row, int *y) {
     int leaves[SD_TREE_MAX_NODES], first[SD_TREE_MAX_NODES];
     for (int i = tree->n_nodes - 1; i >= 0; i--) {

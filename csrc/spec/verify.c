@@ -10,8 +10,8 @@ static const struct {
     bool is_lossless;
     sd_status (*verify)(const sd_verification *v);
 } methods[] = {
-    {"greedy", true, sd_verify_greedy},   {"rejection", true, sd_verify_rejection},
-    {"block", true, sd_verify_block},     {"coupled", true, sd_verify_coupled},
+    {"greedy", true, sd_verify_greedy},    {"rejection", true, sd_verify_rejection},
+    {"block", true, sd_verify_block},      {"coupled", true, sd_verify_coupled},
     {"typical", false, sd_verify_typical},
 };
 

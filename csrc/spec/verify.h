@@ -44,8 +44,8 @@ sd_status sd_method_find(const char *name, sd_method *method);
 typedef enum {
     SD_DRAFT_CERTAIN, /* each child was put there without chance: a point mass, as lookups give */
     SD_DRAFT_DENSE,   /* q(token) = probs[i * probs_stride + token] */
-    SD_DRAFT_SPARSE,  /* q(ids[i * ids_stride + k]) = probs[i * probs_stride + k] for k < width, 0 for
-                         all others; an id below 0 is an empty place, equal ids add up */
+    SD_DRAFT_SPARSE,  /* q(ids[i * ids_stride + k]) = probs[i * probs_stride + k] for k < width, 0
+                         for all others; an id below 0 is an empty place, equal ids add up */
 } sd_draft_kind;
 
 typedef struct {
@@ -59,8 +59,9 @@ typedef struct {
 
 typedef struct {
     sd_method method;
-    sd_sampling sampling; /* greedy and a temperature above 0 contradict each other and are refused */
-    bool replacement;     /* rejection on trees: children were drawn with replacement */
+    sd_sampling
+        sampling;     /* greedy and a temperature above 0 contradict each other and are refused */
+    bool replacement; /* rejection on trees: children were drawn with replacement */
     float typical_epsilon, typical_delta;
     uint64_t seed;
 } sd_rule;
@@ -72,8 +73,9 @@ typedef struct {
     int vocab;
     sd_draft draft;
     uint64_t request;
-    uint32_t position;  /* of the root; the bonus after k accepted tokens stands at position + k + 1 */
-    long first_row;     /* number of the tree's first row, for messages about a ragged batch */
+    uint32_t
+        position;   /* of the root; the bonus after k accepted tokens stands at position + k + 1 */
+    long first_row; /* number of the tree's first row, for messages about a ragged batch */
 } sd_verify_input;
 
 /* What became of a node. Children are looked at in drafting order; one that is refused, with all

@@ -1,8 +1,8 @@
-/* Block verification (Sun et al., 2024), carried to trees leaves first (traversal verification, Weng
- * et al., 2025). Going down, the path to a node is worth r = min(r(parent) p / q, 1). Coming back from
- * a child that was not kept, p becomes the residual of r p - q, and r = S / (S + 1 - r) with S its
- * mass. When all children are gone the node itself is kept with probability r, and the round ends
- * with a draw from what p has become. On a chain these are Sun's h_i. */
+/* Block verification (Sun et al., 2024), carried to trees leaves first (traversal verification,
+ * Weng et al., 2025). Going down, the path to a node is worth r = min(r(parent) p / q, 1). Coming
+ * back from a child that was not kept, p becomes the residual of r p - q, and r = S / (S + 1 - r)
+ * with S its mass. When all children are gone the node itself is kept with probability r, and the
+ * round ends with a draw from what p has become. On a chain these are Sun's h_i. */
 #include "spec/verify_law.h"
 
 static sd_status push(const sd_verification *v, int node, double r, int depth) {

@@ -1,6 +1,6 @@
 /* Drafter-invariant sampling (Daliri et al., 2024): the target draws its token with noise that
- * belongs to the token's position, as if nothing had been drafted, and a child is kept iff it is that
- * token. Whatever was drafted, the same text comes out. */
+ * belongs to the token's position, as if nothing had been drafted, and a child is kept iff it is
+ * that token. Whatever was drafted, the same text comes out. */
 #include "spec/verify_law.h"
 
 sd_status sd_verify_coupled(const sd_verification *v) {

@@ -4,8 +4,7 @@
 sd_status sd_verify_greedy(const sd_verification *v) {
     for (int node = 0; node >= 0;) {
         SD_TRY(sd_argmax(v->rows, sd_verification_row(v, node), v->input->vocab,
-                         sd_verification_row_name(v, node), &v->scratch->dist,
-                         &v->verdict->bonus));
+                         sd_verification_row_name(v, node), &v->scratch->dist, &v->verdict->bonus));
         node = sd_verification_follow(v, node, v->verdict->bonus);
     }
     return SD_OK;

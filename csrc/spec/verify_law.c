@@ -43,9 +43,8 @@ int sd_verification_follow(const sd_verification *v, int node, int32_t token) {
 
 sd_status sd_law_open(const sd_verification *v, int node, sd_law *law) {
     *law = (sd_law){.node = node, .slot = -1, .mass = 1, .q_left = 1};
-    return sd_dist_init(v->rows, &v->rule->sampling, sd_verification_row(v, node),
-                        v->input->vocab, sd_verification_row_name(v, node), &v->scratch->dist,
-                        &law->dist);
+    return sd_dist_init(v->rows, &v->rule->sampling, sd_verification_row(v, node), v->input->vocab,
+                        sd_verification_row_name(v, node), &v->scratch->dist, &law->dist);
 }
 
 void sd_law_close(const sd_verification *v, const sd_law *law) {
@@ -137,8 +136,8 @@ static void subtract_q(const sd_verification *v, sd_law *law, int child, double 
 }
 
 /* The residual is kept as it is and q is brought to its scale: with p = residual / m,
- * r p - q / left = (residual - q m / (r left)) r / m. Tokens that q has lost were refused before, so
- * their p is 0 already and it does not matter that their q is subtracted again. */
+ * r p - q / left = (residual - q m / (r left)) r / m. Tokens that q has lost were refused before,
+ * so their p is 0 already and it does not matter that their q is subtracted again. */
 sd_status sd_law_refuse(const sd_verification *v, sd_law *law, int k, double r, double *mass) {
     int child = sd_verification_child(v, law->node, k);
     *mass = 0;

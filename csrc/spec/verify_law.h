@@ -8,7 +8,7 @@
 /* p at one node. Untouched it is `dist` alone; after the first refusal it is residual / mass. */
 typedef struct {
     int node;
-    int slot;      /* the row of scratch that holds the residual; -1 while p is untouched */
+    int slot; /* the row of scratch that holds the residual; -1 while p is untouched */
     sd_dist dist;
     double mass;   /* of the residual */
     double q_left; /* what refused children have left of q; 1 at first */

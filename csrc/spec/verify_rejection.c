@@ -1,6 +1,6 @@
-/* Speculative sampling (Leviathan et al., Chen et al., 2023), on trees sibling by sibling against what
- * the refused ones have left of p: SpecInfer's rule for children drawn with replacement, Sequoia's for
- * children drawn without. */
+/* Speculative sampling (Leviathan et al., Chen et al., 2023), on trees sibling by sibling against
+ * what the refused ones have left of p: SpecInfer's rule for children drawn with replacement,
+ * Sequoia's for children drawn without. */
 #include "spec/verify_law.h"
 
 /* The first child that is kept, or -1. */

@@ -15,7 +15,7 @@ SHAPES = ["normal", "peaked", "flat", "equal", "masked", "zipf", "coarse"]
 def logits_of(shape: str, n: int, seed: int) -> NDArray[np.float32]:
     rng = np.random.default_rng([seed, n])
     x = rng.standard_normal(n)
-    rows = {
+    rows: dict[str, NDArray[np.float64]] = {
         "normal": 2 * x,
         "peaked": 2.5 * rng.gumbel(size=n),
         "flat": 0.05 * x,
@@ -25,7 +25,8 @@ def logits_of(shape: str, n: int, seed: int) -> NDArray[np.float32]:
         "coarse": np.round(x),
     }
     rows["masked"][0] = 0
-    return rows[shape].astype(np.float32)
+    logits: NDArray[np.float32] = rows[shape].astype(np.float32)
+    return logits
 
 
 def check_against_reference(logits: NDArray[np.float32], s: specdec.Sampling) -> None:
@@ -171,4 +172,4 @@ def test_functions_reject_bad_keys() -> None:
         ({"count": 5}, "count is 5"),
     ):
         with pytest.raises(ValueError, match=message):
-            specdec.sample(logits, sampling, **options)  # type: ignore[arg-type]
+            specdec.sample(logits, sampling, **options)

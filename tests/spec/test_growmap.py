@@ -26,7 +26,7 @@ def test_round_trip(tmp_path: Path) -> None:
     [
         ("not a JSON object", "[]"),
         ("a value expected at byte 0", ""),
-        ("'parents' is missing", json.dumps({**GOOD, "parents": None}).replace('"parents": null', '"version": 1').replace('"version": 1, ', "", 1)),
+        ("'parents' is missing", json.dumps({"format": "specdec-growmap", "version": 1})),
         ("unknown key 'extra'", json.dumps({**GOOD, "extra": 1})),
         ("'version' stands there twice", '{"version": 1, "version": 1}'),
         ("'version' is not 1", json.dumps({**GOOD, "version": 2})),
@@ -50,7 +50,7 @@ def test_growmap_rejects(tmp_path: Path, message: str, text: str) -> None:
 
 
 def test_growmap_rejects_what_is_no_file(tmp_path: Path) -> None:
-    with pytest.raises(OSError, match="cannot open .*missing"):
+    with pytest.raises(OSError, match=r"cannot open .*missing"):
         specdec.Tree.from_growmap(tmp_path / "missing")
     with pytest.raises(specdec.FormatError, match="not a regular file"):
         specdec.Tree.from_growmap(tmp_path)

@@ -121,6 +121,8 @@ def test_published_choice_by_cost() -> None:
         ("draft_cost needs a cost curve", ([0.5], 4), {"draft_cost": 1.0}),
     ],
 )
-def test_search_rejects(message: str, arguments: tuple[object, ...], options: dict[str, object]) -> None:
+def test_search_rejects(
+    message: str, arguments: tuple[object, ...], options: dict[str, object]
+) -> None:
     with pytest.raises(ValueError, match=message):
         specdec.search_tree(*arguments, **options)  # type: ignore[arg-type]

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -39,9 +40,9 @@ def ask(
     n, vocab = logits.shape
     parents = np.tile(drafted.parents, rounds)
     tokens = np.tile(drafted.tokens, rounds)
-    draft: object = None
+    draft: Any = None
     if kind != "certain":
-        dense = np.array([row for row in drafted.q], np.float32)
+        dense = np.array(list(drafted.q), np.float32)
         ids = np.tile(np.arange(vocab - 1, -1, -1, dtype=np.int32), (n, 1))
         rows = dense if kind == "dense" else np.take_along_axis(dense, ids, 1)
         repeated = np.tile(rows, (rounds, 1))
@@ -111,7 +112,7 @@ def test_the_distribution_test_can_fail() -> None:
 
 @pytest.mark.parametrize("method", ["rejection", "block", "coupled"])
 def test_first_token_distribution(method: str) -> None:
-    """A million rounds with drafts drawn by specdec.sample: the first token has the target's law."""
+    """A million rounds, drafts drawn by specdec.sample: the first token has the target's law."""
     rounds, toy, draft = 1_000_000, Toy(5, 21), Toy(5, 22)
     sampling = specdec.Sampling(0.9, top_p=0.95, seed=3)
     p, q = toy.logits(()), specdec.probs(draft.logits(())[None], sampling)
@@ -192,7 +193,9 @@ def test_greedy_follows_the_argmax_property(data: st.DataObject) -> None:
     parents = [-1] + [data.draw(st.integers(0, i - 1)) for i in range(1, n)]
     tokens = [data.draw(st.integers(0, 3)) for _ in range(n)]
     logits = np.array(
-        data.draw(st.lists(st.lists(st.integers(-3, 3), min_size=4, max_size=4), min_size=n, max_size=n)),
+        data.draw(
+            st.lists(st.lists(st.integers(-3, 3), min_size=4, max_size=4), min_size=n, max_size=n)
+        ),
         np.float32,
     )
     verdict = specdec.verify(specdec.Tree(tokens, parents), logits)
@@ -293,8 +296,10 @@ Q = np.full((3, 4), 0.25, np.float32)
 HOT = specdec.Sampling(1.0)
 
 
-def changed(array: NDArray[np.float32], place: tuple[int, int], value: float) -> NDArray[np.float32]:
-    copy = array.copy()
+def changed(
+    array: NDArray[np.float32], place: tuple[int, int], value: float
+) -> NDArray[np.float32]:
+    copy: NDArray[np.float32] = array.copy()
     copy[place] = value
     return copy
 

@@ -1,4 +1,4 @@
-"""Losslessness, exactly: the committed tokens have the target's law, by enumeration of all branches."""
+"""Losslessness by enumeration: the committed tokens have exactly the law of the target."""
 
 from collections.abc import Callable, Iterable
 
@@ -91,7 +91,9 @@ def acceptance(verifier: Verifier, parents: list[int], p: Law, q: Law) -> float:
 def test_rejection_accepts_one_minus_total_variation(seed: int) -> None:
     p, q = Law(Toy(4, seed)), Law(Toy(4, 50 + seed))
     overlap = float(np.minimum(p(()), q(())).sum())
-    assert acceptance(reference_verify.rejection, [-1, 0], p, q) == pytest.approx(overlap, abs=1e-12)
+    assert acceptance(reference_verify.rejection, [-1, 0], p, q) == pytest.approx(
+        overlap, abs=1e-12
+    )
 
 
 @pytest.mark.parametrize("seed", range(6))

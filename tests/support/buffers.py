@@ -13,14 +13,22 @@ BLOCK, LANES = 1024, 16
 
 def has_level(level: str) -> bool:
     try:
-        core.choose_level(level)
+        core.cpu_choose(level)
     except ValueError:
         return False
     return True
 
 
-def every_kernel(level: str, row: Row, q: Row, shift: float, scale: float, cut: tuple[float, int],
-                 bounds: tuple[float, float], stream: tuple[int, ...]) -> dict[str, Any]:  # fmt: skip
+def every_kernel(
+    level: str,
+    row: Row,
+    q: Row,
+    shift: float,
+    scale: float,
+    cut: tuple[float, int],
+    bounds: tuple[float, float],
+    stream: tuple[int, ...],
+) -> dict[str, Any]:
     """All results of all kernels over one row, by name."""
     n, blocks = len(row), (len(row) + BLOCK - 1) // BLOCK
     result: dict[str, Any] = {}

@@ -27,5 +27,5 @@ def chi_square_z(counts: Mapping[Outcome, int], law: Mapping[Outcome, float]) ->
     if bins < 2:
         return 0.0
     freedom = bins - 1
-    cube = (statistic / freedom) ** (1 / 3)
+    cube: float = (statistic / freedom) ** (1 / 3)
     return (cube - (1 - 2 / (9 * freedom))) / math.sqrt(2 / (9 * freedom))

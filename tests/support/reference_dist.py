@@ -1,4 +1,4 @@
-"""Logits to probabilities in float64, by sorting: the definition that the kernels are held against."""
+"""Logits to probabilities in float64, by sorting: what the kernels are held against."""
 
 import numpy as np
 from numpy.typing import NDArray

@@ -97,9 +97,7 @@ def block(drafted: Drafted) -> Iterator[Branch]:
     return _block(drafted, 0, (), 1.0)
 
 
-def wrong_residual(
-    drafted: Drafted, node: int = 0, path: tuple[int, ...] = ()
-) -> Iterator[Branch]:
+def wrong_residual(drafted: Drafted, node: int = 0, path: tuple[int, ...] = ()) -> Iterator[Branch]:
     """A mutant: after a refusal it samples from p itself, not from what q lacks."""
     p, weight = drafted.p[node], 1.0
     for child in drafted.children(node)[:1]:
