@@ -153,8 +153,8 @@ static int module_exec(PyObject *module) {
 /* Every Python object of the state, for the collector. */
 #define FOR_EACH_OBJECT(X)                                                                         \
     X(format_error)                                                                                \
-    X(from_dlpack) X(sampling_type) X(tree_type) X(ngram_type) X(verdict) X(batch_verdict)         \
-        X(search_result)
+    X(from_dlpack)                                                                                 \
+    X(sampling_type) X(tree_type) X(ngram_type) X(verdict) X(batch_verdict) X(search_result)
 
 static int module_traverse(PyObject *module, visitproc visit, void *arg) {
     sd_py_state *state = PyModule_GetState(module);

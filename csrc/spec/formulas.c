@@ -15,10 +15,13 @@ static sd_status check_count(const char *name, int count) {
     return SD_OK;
 }
 
-/* a^0 + .. + a^num_tokens. Written with expm1, the closed form is as good near a = 1 as elsewhere.
- */
-static double sum_of_powers(double a, double num_tokens) {
-    return a < 1 ? -expm1((num_tokens + 1) * log(a)) / (1 - a) : num_tokens + 1;
+/* a^0 + .. + a^k. Written with expm1, the closed form is as good near a = 1 as elsewhere. */
+static double sum_of_powers(double a, double k) {
+    return a < 1 ? -expm1((k + 1) * log(a)) / (1 - a) : k + 1;
+}
+
+static double speedup_of(double a, double k, double cost_ratio) {
+    return sum_of_powers(a, k) / (k * cost_ratio + 1);
 }
 
 sd_status sd_expected_tokens(double acceptance, int num_tokens, double *tokens) {
@@ -32,24 +35,20 @@ sd_status sd_expected_speedup(double acceptance, int num_tokens, double cost_rat
                               double *speedup) {
     SD_TRY(check(acceptance, cost_ratio));
     SD_TRY(check_count("num_tokens", num_tokens));
-    *speedup = sum_of_powers(acceptance, num_tokens) / (num_tokens * cost_ratio + 1);
+    *speedup = speedup_of(acceptance, num_tokens, cost_ratio);
     return SD_OK;
 }
 
-/* From k to k + 1 tokens the speed-up s_k / (k c + 1), s_k the sum above, grows iff
- *
- *   a^(k+1) (k c + 1) > c s_k
- *
- * and the left side less the right one falls as k grows. So the best k is the first at which this
- * fails, and bisection finds it. */
+/* With s_k the sum above and c the cost, one more token than k helps iff
+ * a^(k+1) (k c + 1) > c s_k. The left side less the right one falls as k grows, so the speed-up
+ * rises up to its best k and never again: bisection finds where it ends. */
 sd_status sd_optimal_length(double acceptance, double cost_ratio, int max_tokens, int *num_tokens) {
     SD_TRY(check(acceptance, cost_ratio));
     SD_TRY(check_count("max_tokens", max_tokens));
     int least = 0, most = max_tokens;
     while (least < most) {
         int k = least + (most - least) / 2;
-        double gain = pow(acceptance, k + 1.0) * (k * cost_ratio + 1);
-        if (gain > cost_ratio * sum_of_powers(acceptance, k))
+        if (speedup_of(acceptance, k + 1.0, cost_ratio) > speedup_of(acceptance, k, cost_ratio))
             least = k + 1;
         else
             most = k;
