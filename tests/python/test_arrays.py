@@ -1,0 +1,205 @@
+"""What the functions take as arrays, what they do not copy, and what they refuse."""
+
+import gc
+import threading
+import tracemalloc
+from typing import Any
+
+import numpy as np
+import pytest
+import specdec
+from numpy.typing import NDArray
+
+LOGITS = np.random.default_rng(0).standard_normal((4, 6)).astype(np.float32)
+
+
+class Foreign:
+    """An array of another library: nothing but the DLPack protocol."""
+
+    def __init__(self, array: NDArray[Any]) -> None:
+        self.array, self.exports = array, 0
+
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return self.array.__dlpack_device__()
+
+    def __dlpack__(self, **options: Any) -> Any:
+        self.exports += 1
+        return self.array.__dlpack__(**options)
+
+
+class OnDevice(Foreign):
+    def __dlpack_device__(self) -> tuple[int, int]:
+        return (2, 0)
+
+    def __dlpack__(self, **options: Any) -> Any:
+        raise BufferError("this memory is on a GPU")
+
+
+def test_any_layout_and_float_type_gives_the_same() -> None:
+    expected = specdec.argmax(LOGITS).tolist()
+    read_only = LOGITS.copy()
+    read_only.flags.writeable = False
+    wide = np.zeros((4, 11), np.float32)
+    wide[:, 2:8] = LOGITS
+    for array in (
+        LOGITS.astype(np.float64),
+        LOGITS.astype(np.float16),
+        LOGITS.astype(">f4"),
+        np.asfortranarray(LOGITS),
+        LOGITS[::-1][::-1],
+        wide[:, 2:8],
+        read_only,
+        Foreign(LOGITS),
+        LOGITS.tolist(),
+    ):
+        assert specdec.argmax(array).tolist() == expected
+    assert specdec.argmax(LOGITS[::-1]).tolist() == expected[::-1]
+    assert specdec.argmax(np.broadcast_to(LOGITS[0], (3, 6))).tolist() == [expected[0]] * 3
+    assert specdec.argmax(LOGITS[0]).shape == ()
+    assert specdec.argmax(LOGITS[:0]).shape == (0,)
+
+
+def peak_bytes(array: Any) -> int:
+    specdec.argmax(array)
+    tracemalloc.start()
+    specdec.argmax(array)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return peak
+
+
+def test_float32_rows_are_not_copied() -> None:
+    big = np.zeros((100, 10_000), np.float32)
+    strided = np.zeros((100, 20_000), np.float32)[:, :10_000]
+    for array in (big, strided, big[::-1], Foreign(big)):
+        assert peak_bytes(array) < big.nbytes / 10
+    assert peak_bytes(big.astype(np.float64)) >= big.nbytes
+
+
+def test_integers_of_any_width_are_taken() -> None:
+    for dtype in (np.int8, np.uint8, np.int16, np.int32, np.uint32, np.int64, np.uint64, ">i8"):
+        tree = specdec.Tree(np.array([1, 2, 3], dtype), [-1, 0, 1])
+        assert tree.tokens.tolist() == [1, 2, 3]
+    assert specdec.Tree.chain(Foreign(np.arange(5))).tokens.tolist() == [-1, 0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize(
+    ("message", "array"),
+    [
+        ("logits has elements of type int64", np.zeros((2, 3), np.int64)),
+        ("logits has elements of type complex", np.zeros((2, 3), complex)),
+        ("logits has elements of type bool", np.zeros((2, 3), bool)),
+        ("logits has elements of type float128|longdouble", np.zeros((2, 3), np.longdouble)),
+        ("logits has elements of type object", np.array([[None]])),
+        ("logits: its __dlpack__ gave no array .*GPU.*cpu", OnDevice(LOGITS)),
+    ],
+)
+def test_argmax_rejects_types(message: str, array: Any) -> None:
+    with pytest.raises(TypeError, match=message):
+        specdec.argmax(array)
+
+
+@pytest.mark.parametrize(
+    ("message", "array"),
+    [
+        ("logits has 3 axes", np.zeros((1, 2, 3), np.float32)),
+        ("logits has 0 axes", np.float32(1)),
+        ("a vocabulary of 0 entries", np.zeros((2, 0), np.float32)),
+        ("entry 2 of row 1 of logits is NaN", np.array([[0, 0, 0], [0, 0, np.nan]])),
+    ],
+)
+def test_argmax_rejects_values(message: str, array: Any) -> None:
+    with pytest.raises(ValueError, match=message):
+        specdec.argmax(array)
+
+
+def test_tokens_reject_what_is_no_integer() -> None:
+    for bad in ([1.5, 2.5], [True, False], ["a", "b"]):
+        with pytest.raises(TypeError, match="tokens has elements of type"):
+            specdec.Tree(bad, [-1, 0])  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match=r"tokens\[1\] is 2147483648"):
+        specdec.Tree([0, 2**31], [-1, 0])
+
+
+def test_the_first_bad_row_is_named_whatever_thread_meets_it() -> None:
+    logits = np.zeros((64, 100), np.float32)
+    logits[[7, 8, 50], 3] = np.nan
+    for threads in (1, 4):
+        specdec.set_threads(threads)
+        for _ in range(20):
+            with pytest.raises(ValueError, match="row 7 of logits"):
+                specdec.probs(logits, specdec.Sampling())
+    specdec.set_threads(2)
+
+
+def test_many_threads_get_their_own_answers() -> None:
+    failures: list[str] = []
+
+    def work(seed: int) -> None:
+        rng = np.random.default_rng(seed)
+        for _ in range(100):
+            logits = rng.standard_normal((3, 500)).astype(np.float32)
+            if specdec.argmax(logits).tolist() != np.argmax(logits, axis=1).tolist():
+                failures.append(f"seed {seed}")
+
+    threads = [threading.Thread(target=work, args=(seed,)) for seed in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+
+
+def test_one_index_in_two_threads_is_refused_or_right() -> None:
+    index = specdec.NgramIndex()
+    tokens = np.random.default_rng(0).integers(0, 1000, 300_000)
+    refusals = set()
+    worker = threading.Thread(target=index.extend, args=(tokens,))
+    worker.start()
+    while worker.is_alive():
+        try:
+            index.propose(3)
+        except RuntimeError as error:
+            refusals.add(str(error))
+    worker.join()
+    assert len(index) == 300_000
+    assert refusals == {"this specdec.NgramIndex is in use by another thread"}
+
+
+def objects_after(call: Any, times: int) -> int:
+    for _ in range(times):
+        call()
+    gc.collect()
+    tracemalloc.start()
+    for _ in range(times):
+        call()
+    gc.collect()
+    held = tracemalloc.get_traced_memory()[0]
+    tracemalloc.stop()
+    return held
+
+
+def test_nothing_leaks() -> None:
+    tree = specdec.Tree([0, 1, 2], [-1, 0, 0])
+    logits, q = LOGITS[:3], np.full((3, 6), 1 / 6, np.float32)
+    sampling = specdec.Sampling(0.7)
+
+    def refused() -> None:
+        with pytest.raises(ValueError, match="vocabulary"):
+            specdec.verify(tree.with_tokens([0, 99, 1]), logits, q, sampling=sampling)
+
+    def index() -> None:
+        specdec.NgramIndex().extend([1, 2, 1, 2])
+
+    calls = (
+        lambda: specdec.verify(tree, Foreign(logits), q, sampling=sampling),
+        lambda: specdec.verify_batch([0, 1, 2], [-1, 0, 0], [0, 3], logits, q, sampling=sampling),
+        lambda: specdec.probs(logits, sampling),
+        lambda: specdec.sample(logits, sampling, requests=[1, 2, 3], count=2),
+        lambda: (tree.mask(), tree.paths(), tree.tokens, tree.prune([True, False, True])),
+        lambda: specdec.search_tree([0.5, 0.2], 9, cost={1: 1.0, 4: 1.2}),
+        refused,
+        index,
+    )
+    for call in calls:
+        assert objects_after(call, 300) < 20_000
