@@ -30,6 +30,7 @@ CUDA_ARCHS = os.environ.get("SPECDEC_CUDA_ARCHS", "75;80;86;89;90;100;120").spli
 
 CC = shlex.split(os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc")
 COMPILE = ["-std=c17", "-O3", "-fPIC", "-fvisibility=hidden", "-ffp-contract=off", "-Icsrc"]
+WARNINGS = ["-Wall", "-Wextra", "-Wshadow", "-Wconversion"]
 INSTRUCTION_SETS = {
     "_avx2": ["-mavx2", "-mfma", "-mf16c"],
     "_avx512": ["-mavx2", "-mfma", "-mf16c", *(f"-mavx512{x}" for x in ("f", "bw", "dq", "vl"))],
@@ -37,14 +38,14 @@ INSTRUCTION_SETS = {
 VERSION = re.findall(r'^version = "(.+)"$', (ROOT / "pyproject.toml").read_text(), re.M)[0]
 PYTHON_FLAGS = [
     f'-DSPECDEC_VERSION="{VERSION}"',
-    f"-I{sysconfig.get_path('include')}",
-    f"-I{numpy.get_include()}",
+    f"-isystem{sysconfig.get_path('include')}",
+    f"-isystem{numpy.get_include()}",
 ]
 
 
 def compile_command(source: Path) -> list[str]:
     """The compiler call for one C file, without its output."""
-    command = CC + COMPILE
+    command = CC + COMPILE + WARNINGS
     if SANITIZE:
         command += [f"-fsanitize={SANITIZE}", "-fno-omit-frame-pointer", "-g", "-O1"]
     else:
@@ -95,10 +96,10 @@ def find_nvcc() -> str | None:
 class BuildSpecdec(build_ext):  # type: ignore[misc]
     """Compiles the C core once for both extensions, then the CUDA part."""
 
-    def finalize_options(self) -> None:
-        super().finalize_options()
+    def initialize_options(self) -> None:
+        super().initialize_options()
         # One place, also for editable installs, so that the next build finds the objects again.
-        self.build_temp = str(Path("build", "objects" + ("-" + SANITIZE if SANITIZE else "")))
+        self.build_temp = str(Path("build", "objects"))
 
     def build_extensions(self) -> None:
         os.chdir(ROOT)

@@ -29,8 +29,10 @@ static PyObject *describe_device(const sd_cuda_table *table, int index) {
 
 static PyObject *describe_devices(const sd_cuda_table *table, char *why, size_t why_bytes) {
     int n;
-    Py_BEGIN_ALLOW_THREADS n = table->device_count(why, why_bytes);
-    Py_END_ALLOW_THREADS PyObject *devices = PyList_New(0);
+    Py_BEGIN_ALLOW_THREADS
+    n = table->device_count(why, why_bytes);
+    Py_END_ALLOW_THREADS
+    PyObject *devices = PyList_New(0);
     for (int i = 0; devices != NULL && i < n; i++) {
         PyObject *device = describe_device(table, i);
         if (device == NULL || PyList_Append(devices, device) < 0)

@@ -170,6 +170,11 @@ static int module_clear(PyObject *module) {
     return 0;
 }
 
+static void module_free(void *module) {
+    sd_py_state *state = PyModule_GetState(module);
+    sd_verify_scratch_free(state->spare_scratch);
+}
+
 static PyModuleDef_Slot module_slots[] = {
     {Py_mod_exec, module_exec},
 #if PY_VERSION_HEX >= 0x030C0000
@@ -192,7 +197,7 @@ PyDoc_STRVAR(
 struct PyModuleDef sd_py_module = {
     PyModuleDef_HEAD_INIT,         .m_name = "specdec",         .m_doc = module_doc,
     .m_size = sizeof(sd_py_state), .m_methods = module_methods, .m_slots = module_slots,
-    .m_traverse = module_traverse, .m_clear = module_clear,
+    .m_traverse = module_traverse, .m_clear = module_clear,     .m_free = module_free,
 };
 
 PyMODINIT_FUNC PyInit_specdec(void) {

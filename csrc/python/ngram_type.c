@@ -47,10 +47,11 @@ static PyObject *ngram_propose(PyObject *module, PyObject *args, PyObject *kwarg
         return sd_py_raise(state, status);
     if (sd_py_take_ints(state, tokens_object, "tokens", &tokens) < 0)
         return NULL;
-    Py_BEGIN_ALLOW_THREADS sd_ngram_find(tokens.data, (size_t)tokens.cols, &options, num_tokens,
-                                         &match);
-    Py_END_ALLOW_THREADS PyObject *proposal = sd_py_vector(
-        SD_PY_I32, (Py_ssize_t)match.length, (const int32_t *)tokens.data + match.start);
+    Py_BEGIN_ALLOW_THREADS
+    sd_ngram_find(tokens.data, (size_t)tokens.cols, &options, num_tokens, &match);
+    Py_END_ALLOW_THREADS
+    PyObject *proposal = sd_py_vector(SD_PY_I32, (Py_ssize_t)match.length,
+                                      (const int32_t *)tokens.data + match.start);
     sd_py_release(&tokens);
     return proposal;
 }
@@ -107,9 +108,10 @@ static PyObject *ngram_extend(PyObject *object, PyObject *tokens_object) {
         sd_py_release(&tokens);
         return NULL;
     }
-    Py_BEGIN_ALLOW_THREADS status =
-        sd_ngram_index_extend(self->index, tokens.data, (size_t)tokens.cols);
-    Py_END_ALLOW_THREADS sd_py_leave(&self->busy);
+    Py_BEGIN_ALLOW_THREADS
+    status = sd_ngram_index_extend(self->index, tokens.data, (size_t)tokens.cols);
+    Py_END_ALLOW_THREADS
+    sd_py_leave(&self->busy);
     sd_py_release(&tokens);
     if (status != SD_OK)
         return sd_py_raise(sd_py_state_of(object), status);

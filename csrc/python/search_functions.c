@@ -53,8 +53,10 @@ static PyObject *search(const sd_py_state *state, const sd_search *s, const sd_s
     sd_status status;
     if (found == NULL)
         return PyErr_NoMemory();
-    Py_BEGIN_ALLOW_THREADS status = sd_search_tree(s, cost, found);
-    Py_END_ALLOW_THREADS PyObject *result = NULL;
+    Py_BEGIN_ALLOW_THREADS
+    status = sd_search_tree(s, cost, found);
+    Py_END_ALLOW_THREADS
+    PyObject *result = NULL;
     if (status != SD_OK) {
         sd_py_raise(state, status);
     } else {

@@ -18,6 +18,7 @@ typedef struct {
     PyObject *verdict; /* collections.namedtuple classes */
     PyObject *batch_verdict;
     PyObject *search_result;
+    _Atomic(sd_verify_scratch *) spare_scratch; /* of the last verify; NULL while one is using it */
 } sd_py_state;
 
 extern struct PyModuleDef sd_py_module;

@@ -112,8 +112,10 @@ static PyObject *parallel_mark(PyObject *Py_UNUSED(module), PyObject *args) {
     if (!PyArg_ParseTuple(args, "w*i", &cells, &columns))
         return NULL;
     grid g = {.cells = cells.buf, .columns = columns};
-    Py_BEGIN_ALLOW_THREADS sd_parallel_for((int)(cells.len / columns), mark_row, &g);
-    Py_END_ALLOW_THREADS PyBuffer_Release(&cells);
+    Py_BEGIN_ALLOW_THREADS
+    sd_parallel_for((int)(cells.len / columns), mark_row, &g);
+    Py_END_ALLOW_THREADS
+    PyBuffer_Release(&cells);
     Py_RETURN_NONE;
 }
 

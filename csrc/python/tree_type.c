@@ -117,10 +117,11 @@ static PyObject *tree_from_growmap(PyObject *Py_UNUSED(none), PyObject *path) {
     sd_status status = SD_OK;
     PyObject *self = growmap == NULL ? PyErr_NoMemory() : NULL;
     if (growmap != NULL) {
-        Py_BEGIN_ALLOW_THREADS status = sd_growmap_read(PyBytes_AS_STRING(bytes), growmap);
-        Py_END_ALLOW_THREADS self =
-            status == SD_OK ? sd_py_tree_make(state, growmap->n_nodes, NULL, growmap->parent)
-                            : sd_py_raise(state, status);
+        Py_BEGIN_ALLOW_THREADS
+        status = sd_growmap_read(PyBytes_AS_STRING(bytes), growmap);
+        Py_END_ALLOW_THREADS
+        self = status == SD_OK ? sd_py_tree_make(state, growmap->n_nodes, NULL, growmap->parent)
+                               : sd_py_raise(state, status);
     }
     PyMem_RawFree(growmap);
     Py_DECREF(bytes);
@@ -136,9 +137,10 @@ static PyObject *tree_save_growmap(PyObject *self, PyObject *path) {
         return NULL;
     const sd_tree *tree = tree_of(self);
     sd_status status;
-    Py_BEGIN_ALLOW_THREADS status =
-        sd_growmap_write(PyBytes_AS_STRING(bytes), tree->n_nodes, tree->parent);
-    Py_END_ALLOW_THREADS Py_DECREF(bytes);
+    Py_BEGIN_ALLOW_THREADS
+    status = sd_growmap_write(PyBytes_AS_STRING(bytes), tree->n_nodes, tree->parent);
+    Py_END_ALLOW_THREADS
+    Py_DECREF(bytes);
     if (status != SD_OK)
         return sd_py_raise(sd_py_state_of(self), status);
     Py_RETURN_NONE;
@@ -194,8 +196,10 @@ static PyObject *tree_mask(PyObject *self, PyObject *Py_UNUSED(unused)) {
     if (array == NULL)
         return NULL;
     uint8_t *visible = sd_py_data(array);
-    Py_BEGIN_ALLOW_THREADS sd_tree_mask_bytes(tree, visible);
-    Py_END_ALLOW_THREADS return array;
+    Py_BEGIN_ALLOW_THREADS
+    sd_tree_mask_bytes(tree, visible);
+    Py_END_ALLOW_THREADS
+    return array;
 }
 
 PyDoc_STRVAR(mask_bits_doc, "mask_bits($self, /)\n--\n\n"
@@ -207,8 +211,10 @@ static PyObject *tree_mask_bits(PyObject *self, PyObject *Py_UNUSED(unused)) {
     if (array == NULL)
         return NULL;
     uint64_t *bits = sd_py_data(array);
-    Py_BEGIN_ALLOW_THREADS sd_tree_mask_bits(tree, bits);
-    Py_END_ALLOW_THREADS return array;
+    Py_BEGIN_ALLOW_THREADS
+    sd_tree_mask_bits(tree, bits);
+    Py_END_ALLOW_THREADS
+    return array;
 }
 
 PyDoc_STRVAR(paths_doc, "paths($self, /)\n--\n\n"
@@ -220,8 +226,10 @@ static PyObject *tree_paths(PyObject *self, PyObject *Py_UNUSED(unused)) {
     if (array == NULL)
         return NULL;
     int32_t *path = sd_py_data(array);
-    Py_BEGIN_ALLOW_THREADS sd_tree_paths(tree, path);
-    Py_END_ALLOW_THREADS return array;
+    Py_BEGIN_ALLOW_THREADS
+    sd_tree_paths(tree, path);
+    Py_END_ALLOW_THREADS
+    return array;
 }
 
 static int take_node(PyObject *self, PyObject *object, int *node) {

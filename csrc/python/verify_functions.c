@@ -4,6 +4,8 @@
 #include "python/sampling_type.h"
 #include "python/tree_type.h"
 
+#include <stdatomic.h>
+
 /* What both functions share: the rule, the target's rows and the draft's. */
 typedef struct {
     const sd_rows *rows;
@@ -142,7 +144,21 @@ static PyObject *verdict_object(const sd_py_state *state, const sd_rule *rule, c
     return finish(rule, state->verdict, values);
 }
 
-static PyObject *verify_one(const sd_py_state *state, const question *q, const sd_tree *tree,
+/* Scratch is megabytes, and fresh memory costs as much as the work in it: one is kept for next
+ * time. */
+static sd_status borrow_scratch(sd_py_state *state, int vocab, sd_verify_scratch **scratch) {
+    *scratch = atomic_exchange(&state->spare_scratch, NULL);
+    if (*scratch != NULL && sd_verify_scratch_vocab(*scratch) == vocab)
+        return SD_OK;
+    sd_verify_scratch_free(*scratch);
+    return sd_verify_scratch_new(vocab, scratch);
+}
+
+static void return_scratch(sd_py_state *state, sd_verify_scratch *scratch) {
+    sd_verify_scratch_free(atomic_exchange(&state->spare_scratch, scratch));
+}
+
+static PyObject *verify_one(sd_py_state *state, const question *q, const sd_tree *tree,
                             uint64_t request, uint32_t position) {
     int32_t path[SD_TREE_MAX_NODES];
     uint8_t outcome[SD_TREE_MAX_NODES];
@@ -152,11 +168,14 @@ static PyObject *verify_one(const sd_py_state *state, const question *q, const s
     input.request = request;
     input.position = position;
     sd_status status;
-    Py_BEGIN_ALLOW_THREADS status = sd_verify_scratch_new(input.vocab, &scratch);
+    Py_BEGIN_ALLOW_THREADS
+    status = borrow_scratch(state, input.vocab, &scratch);
     if (status == SD_OK)
         status = sd_verify(q->rows, &q->rule, &input, scratch, &verdict);
-    sd_verify_scratch_free(scratch);
-    Py_END_ALLOW_THREADS if (status != SD_OK) return sd_py_raise(state, status);
+    return_scratch(state, scratch);
+    Py_END_ALLOW_THREADS
+    if (status != SD_OK)
+        return sd_py_raise(state, status);
     return verdict_object(state, &q->rule, tree, &verdict);
 }
 
@@ -169,7 +188,7 @@ static PyObject *py_verify(PyObject *module, PyObject *args, PyObject *kwargs) {
     long long request = 0, position = 0;
     const char *method = "auto";
     int replacement = 0;
-    const sd_py_state *state = sd_py_state_of_module(module);
+    sd_py_state *state = sd_py_state_of_module(module);
     question q = {.rule = {.typical_epsilon = 0.09f, .typical_delta = 0.3f}};
     if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O!O|O$sOOOpff:verify", names, state->tree_type,
                                      &tree_object, &logits, &draft, &method, &sampling,

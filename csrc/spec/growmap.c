@@ -27,7 +27,7 @@ static sd_status parse_parents(sd_json *json, sd_growmap *growmap) {
                    "growmap: parents[%d] is not a whole number", i);
         SD_REQUIRE(i < SD_TREE_MAX_NODES, BAD_FILE, "growmap: more than %d nodes",
                    SD_TREE_MAX_NODES);
-        SD_REQUIRE(json->integer >= -1 && json->integer < (i == 0 ? 0 : i), BAD_FILE,
+        SD_REQUIRE(json->integer >= (i == 0 ? -1 : 0) && json->integer < (i == 0 ? 0 : i), BAD_FILE,
                    "growmap: parents[%d] is %" PRId64 ": a parent comes before its child", i,
                    json->integer);
         growmap->parent[growmap->n_nodes++] = (int32_t)json->integer;

@@ -33,9 +33,10 @@ typedef struct {
     double seconds;         /* of a round, by the cost curve; 0 without one */
 } sd_search_result;
 
-/* Without a cost: the most expected tokens that `budget` nodes can give; fewer nodes are returned
- * where more would add nothing. With one: among the measured row counts within the budget and all
- * depths, the tree with the most expected tokens per second. */
+/* Without a cost: the tree with the most expected tokens that `budget` nodes can give. With one:
+ * among the measured row counts within the budget and all depths, the tree with the most expected
+ * tokens per second. Of equal trees it is one with the fewest nodes, and better ranks have the
+ * smaller subtrees. */
 sd_status sd_search_tree(const sd_search *search, const sd_search_cost *cost,
                          sd_search_result *result);
 

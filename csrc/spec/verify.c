@@ -59,6 +59,10 @@ void sd_verify_scratch_free(sd_verify_scratch *s) {
     sd_free(s);
 }
 
+int sd_verify_scratch_vocab(const sd_verify_scratch *s) {
+    return s->vocab;
+}
+
 /* Walking leaves first, a node needs its residual while a child other than its first is explored,
  * and once more at its own end. */
 static int slots_needed(const sd_tree *tree) {

@@ -94,6 +94,7 @@ typedef struct {
 typedef struct sd_verify_scratch sd_verify_scratch;
 sd_status sd_verify_scratch_new(int vocab, sd_verify_scratch **scratch);
 void sd_verify_scratch_free(sd_verify_scratch *scratch);
+int sd_verify_scratch_vocab(const sd_verify_scratch *scratch);
 sd_status sd_verify_reserve(sd_verify_scratch *scratch, sd_method method, const sd_tree *tree);
 
 /* Checks the rule and the shape of the input, then only the rows that the verdict depends on.

@@ -42,7 +42,7 @@ def wrong_guards(files: Sources) -> list[str]:
 
 
 def wrong_include_order(files: Sources) -> list[str]:
-    """A file's own header comes first, and the project's headers before the system's."""
+    """A header that needs another one first is found where its own file includes it."""
     wrong = []
     for path, text in files.items():
         includes = INCLUDE.findall(text)

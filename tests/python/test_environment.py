@@ -27,19 +27,23 @@ def test_every_allocation_failure_is_a_clean_error() -> None:
     tree = specdec.Tree([0, 1, 2, 3, 4], [-1, 0, 0, 1, 1])
     sampling = specdec.Sampling()
     calls = (
-        lambda: specdec.verify(tree, logits, q, method="block", sampling=sampling),
+        # Another vocabulary between, so that scratch cannot be used again.
+        lambda: (
+            specdec.verify(tree, logits[:, :99]),
+            specdec.verify(tree, logits, q, method="block", sampling=sampling),
+        ),
         lambda: specdec.probs(logits, sampling),
         lambda: specdec.search_tree([0.5, 0.2], 40),
         lambda: specdec.Tree([1, 2], [-1, 0]),
         lambda: specdec.NgramIndex().extend([1, 2, 1]),
     )
     for call in calls:
-        call()  # type: ignore[no-untyped-call]
+        call()
         failures = 0
         for n in range(1, 50):
             core.memory_fail_at(n)
             try:
-                call()  # type: ignore[no-untyped-call]
+                call()
             except MemoryError:
                 failures += 1
             finally:

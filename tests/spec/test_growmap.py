@@ -35,6 +35,7 @@ def test_round_trip(tmp_path: Path) -> None:
         (r"parents\[1\] is not a whole number", json.dumps({**GOOD, "parents": [-1, 0.5]})),
         (r"parents\[1\] is 1: a parent comes before", json.dumps({**GOOD, "parents": [-1, 1]})),
         (r"parents\[0\] is 0", json.dumps({**GOOD, "parents": [0]})),
+        (r"parents\[2\] is -1", json.dumps({**GOOD, "parents": [-1, 0, -1]})),
         ("does not start with -1", json.dumps({**GOOD, "parents": []})),
         ("more than 4096 nodes", json.dumps({**GOOD, "parents": [-1] + [0] * 4096})),
         (r"parents\[1\] is not a whole number", json.dumps({**GOOD, "parents": [-1, 10**30]})),
