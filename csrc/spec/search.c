@@ -88,7 +88,7 @@ static int depth_below(int depth) {
 
 #define LANES 8
 
-/* max over y in 1 .. n of b below[y] + rest[n - y], or 0; in lanes, so that it runs on vectors. */
+/* max over y in 1 .. n of b below[y] + rest[n - y], or 0. Lanes do not wait for one another. */
 static double best_split(double b, const double *below, const double *rest, int n) {
     double lane[LANES] = {0}, most = 0;
     int y = 1;
