@@ -14,6 +14,8 @@
 #include "core/threads.h"
 #include "io/file.h"
 #include "io/json.h"
+#include "io/pickle.h"
+#include "io/zip.h"
 #include "spec/dist.h"
 #include "spec/formulas.h"
 #include "spec/growmap.h"

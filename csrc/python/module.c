@@ -12,7 +12,7 @@ PyObject *sd_py_raise(const sd_py_state *state, sd_status status) {
         [SD_NO_MEMORY] = PyExc_MemoryError,
         [SD_UNSUPPORTED] = PyExc_RuntimeError,
     };
-    PyErr_SetString(types[status], sd_status_detail());
+    PyErr_Format(types[status], "%s", sd_status_detail()); /* paths need not be UTF-8 */
     return NULL;
 }
 

@@ -10,7 +10,7 @@
 #include "specdec.h"
 
 extern PyMethodDef sd_testing_core_methods[]; /* philox, allocation failures, thread pool, levels */
-extern PyMethodDef sd_testing_io_methods[];   /* JSON events */
+extern PyMethodDef sd_testing_io_methods[];   /* JSON events, zip entries, pickles */
 extern PyMethodDef sd_testing_rows_methods[]; /* every kernel at every level */
 
 /* Raises the Python exception of a failed status, with its detail; returns NULL. */

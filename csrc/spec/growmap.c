@@ -2,10 +2,13 @@
 
 #include <inttypes.h>
 #include <stdio.h>
+#include <string.h>
 
 #include "core/memory.h"
+#include "io/bytes.h"
 #include "io/file.h"
 #include "io/json.h"
+#include "spec/growmap_torch.h"
 
 #define FORMAT "specdec-growmap"
 #define VERSION 1
@@ -48,7 +51,7 @@ static sd_status parse_value(sd_json *json, int key, sd_growmap *growmap) {
     return SD_OK;
 }
 
-sd_status sd_growmap_parse(const char *bytes, size_t n_bytes, sd_growmap *growmap) {
+static sd_status parse_json(const char *bytes, size_t n_bytes, sd_growmap *growmap) {
     sd_json json;
     sd_json_event event;
     bool is_seen[N_KEYS] = {false};
@@ -62,8 +65,8 @@ sd_status sd_growmap_parse(const char *bytes, size_t n_bytes, sd_growmap *growma
         int key = 0;
         while (key < N_KEYS && !sd_json_text_is(&json, keys[key]))
             key++;
-        int shown = json.text_bytes < 64 ? (int)json.text_bytes : 64;
-        SD_REQUIRE(key < N_KEYS, BAD_FILE, "growmap: unknown key '%.*s'", shown, json.text);
+        SD_REQUIRE(key < N_KEYS, BAD_FILE, "growmap: unknown key '%s'",
+                   sd_show(json.text, json.text_bytes).text);
         SD_REQUIRE(!is_seen[key], BAD_FILE, "growmap: '%s' stands there twice", keys[key]);
         is_seen[key] = true;
         SD_TRY(parse_value(&json, key, growmap));
@@ -74,6 +77,17 @@ sd_status sd_growmap_parse(const char *bytes, size_t n_bytes, sd_growmap *growma
     SD_REQUIRE(growmap->n_nodes > 0 && growmap->parent[0] == -1, BAD_FILE,
                "growmap: 'parents' does not start with -1, the root's");
     return SD_OK;
+}
+
+static sd_status parse_archive(const char *bytes, size_t n_bytes, sd_growmap *growmap) {
+    sd_zip zip;
+    SD_TRY(sd_zip_open((const uint8_t *)bytes, n_bytes, &zip));
+    return sd_growmap_from_archive(&zip, growmap);
+}
+
+sd_status sd_growmap_parse(const char *bytes, size_t n_bytes, sd_growmap *growmap) {
+    bool is_archive = n_bytes >= 2 && memcmp(bytes, "PK", 2) == 0;
+    return (is_archive ? parse_archive : parse_json)(bytes, n_bytes, growmap);
 }
 
 sd_status sd_growmap_read(const char *path, sd_growmap *growmap) {

@@ -28,6 +28,7 @@ def test_round_trip(tmp_path: Path) -> None:
         ("a value expected at byte 0", ""),
         ("'parents' is missing", json.dumps({"format": "specdec-growmap", "version": 1})),
         ("unknown key 'extra'", json.dumps({**GOOD, "extra": 1})),
+        (r"unknown key '(\?\?){32}\.\.\.'", '{"' + "é" * 40 + '": 1}'),
         ("'version' stands there twice", '{"version": 1, "version": 1}'),
         ("'version' is not 1", json.dumps({**GOOD, "version": 2})),
         ("'format' is not", json.dumps({**GOOD, "format": "other"})),
@@ -58,8 +59,24 @@ def test_growmap_rejects_what_is_no_file(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(specdec.FormatError, match="not a regular file"):
         specdec.Tree.from_growmap(tmp_path / "pipe")
-    (tmp_path / "big").write_bytes(b" " * ((1 << 20) + 1))
-    with pytest.raises(specdec.FormatError, match="1048577 bytes"):
+    (tmp_path / "big").touch()
+    os.truncate(tmp_path / "big", (64 << 20) + 1)
+    with pytest.raises(specdec.FormatError, match="67108865 bytes"):
         specdec.Tree.from_growmap(tmp_path / "big")
     with pytest.raises(OSError, match="cannot create"):
         specdec.Tree.chain([1]).save_growmap(tmp_path / "no" / "folder")
+
+
+def test_a_failed_write_leaves_nothing(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(OSError, match=r"cannot write .*folder"):
+        specdec.Tree.chain([1]).save_growmap(tmp_path / "folder")
+    assert os.listdir(tmp_path) == ["folder"]
+
+
+def test_paths_need_not_be_utf8(tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"\xff.json")
+    with pytest.raises(OSError, match="cannot open"):
+        specdec.Tree.from_growmap(path)
+    with pytest.raises(OSError, match="cannot open"):
+        specdec.Tree.from_growmap(tmp_path / ("é" * 200))
