@@ -110,35 +110,6 @@ def test_the_distribution_test_can_fail() -> None:
         assert chi_square_z(counts, law) > 20
 
 
-@pytest.mark.parametrize("method", ["rejection", "block", "coupled"])
-def test_first_token_distribution(method: str) -> None:
-    """A million rounds, drafts drawn by specdec.sample: the first token has the target's law."""
-    rounds, toy, draft = 1_000_000, Toy(5, 21), Toy(5, 22)
-    sampling = specdec.Sampling(0.9, top_p=0.95, seed=3)
-    p, q = toy.logits(()), specdec.probs(draft.logits(())[None], sampling)
-    requests = np.arange(rounds)
-    tokens = np.zeros((rounds, 2), np.int32)
-    repeated = np.broadcast_to(draft.logits(()), (rounds, 5))
-    tokens[:, 1] = specdec.sample(repeated, sampling, requests=requests, purpose="draft")
-    verdict = specdec.verify_batch(
-        tokens.reshape(-1),
-        np.tile([-1, 0], rounds),
-        np.arange(rounds + 1) * 2,
-        np.broadcast_to(p, (2 * rounds, 5)),
-        np.broadcast_to(q, (2 * rounds, 5)),
-        method=method,
-        sampling=sampling,
-        requests=requests,
-    )
-    first = np.where(verdict.accepted > 0, tokens[:, 1], verdict.bonus)
-    target = Law(toy, 0.9, 0, 0.95)(())
-    counts = dict(enumerate(np.bincount(first, minlength=5).tolist()))
-    assert chi_square_z(counts, dict(enumerate(target.tolist()))) < 5
-    if method == "rejection":
-        overlap = np.minimum(target, q[0]).sum()
-        assert verdict.accepted.mean() == pytest.approx(overlap, abs=5 * 0.5 / rounds**0.5)
-
-
 def decode(method: str, drafter: str, seed: int, length: int = 40) -> list[int]:
     """Rounds of a toy target with some drafter, until `length` tokens are there."""
     toy, rng = Toy(6, 31), np.random.default_rng(seed)
