@@ -3,6 +3,7 @@
 import gc
 import threading
 import tracemalloc
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -166,17 +167,22 @@ def test_one_index_in_two_threads_is_refused_or_right() -> None:
     assert refusals == {"this specdec.NgramIndex is in use by another thread"}
 
 
-def growth(call: Any, times: int) -> int:
-    """Bytes that `times` calls add to what as many calls before them left behind."""
+def growth(call: Any, times: int = 500, windows: int = 4) -> int:
+    """What `times` calls leave behind at least: caches fill once, a leak grows every time."""
     held = []
     tracemalloc.start()
-    for _ in range(2):
+    for _ in range(windows + 1):
         for _ in range(times):
             call()
         gc.collect()
         held.append(tracemalloc.get_traced_memory()[0])
     tracemalloc.stop()
-    return held[1] - held[0]
+    return min(after - before for before, after in pairwise(held))
+
+
+def test_a_leak_would_be_seen() -> None:
+    kept: list[object] = []
+    assert growth(lambda: kept.append(object())) >= 500 * 16
 
 
 def test_nothing_leaks() -> None:
@@ -203,4 +209,4 @@ def test_nothing_leaks() -> None:
     )
     for call in calls:
         call()
-        assert growth(call, 500) < 500 * 8  # the smallest object has 16 bytes
+        assert growth(call) < 500 * 8  # the smallest object has 16 bytes
