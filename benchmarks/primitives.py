@@ -56,15 +56,18 @@ def random_stream(n: int, seed: int = 0) -> NDArray[np.int32]:
     return np.random.default_rng(seed).integers(0, 50_000, n).astype(np.int32)
 
 
-def follow(index: specdec.NgramIndex, fresh: list[int]) -> float:
-    """Seconds for one append and one proposal, amortised over `fresh` tokens."""
-
+def per_token(act: Callable[[int], object], tokens: list[int]) -> float:
     def run() -> None:
-        for token in fresh:
-            index.append(token)
-            index.propose(5)
+        for token in tokens:
+            act(token)
 
-    return median_seconds(run, 5) / len(fresh)
+    return median_seconds(run, 5) / len(tokens)
+
+
+def append_and_propose(
+    index: specdec.NgramIndex | specdec.SuffixIndex, num_tokens: int
+) -> Callable[[int], object]:
+    return lambda token: (index.append(token), index.propose(num_tokens))
 
 
 def ngram_rows() -> Iterator[Row]:
@@ -72,9 +75,28 @@ def ngram_rows() -> Iterator[Row]:
         index = specdec.NgramIndex(1, 4)
         index.extend(make(131_072))
         fresh = make(2_000, seed=1).tolist()
+        seconds = per_token(append_and_propose(index, 5), fresh)
         floor = 2 * call_seconds() + 4 * random_read_seconds(index.nbytes)
         what = f"n-gram append + propose, 128k context, {name}"
-        yield Row(what, follow(index, fresh), floor, "2 calls, 4 table reads", 2e-6)
+        yield Row(what, seconds, floor, "2 calls, 4 table reads", 2e-6)
+
+
+def suffix_rows() -> Iterator[Row]:
+    """At one cache line per node, an append reads two nodes and their slots in the table at least,
+    a proposal the node of the longest match and its best child."""
+    for name, make in (("text-like", text_like), ("random", random_stream)):
+        index = specdec.SuffixIndex()
+        index.extend(make(1_000_000))
+        fresh = make(4_000, seed=1).tolist()
+        read = random_read_seconds(index.nbytes)
+        append = per_token(index.append, fresh)
+        floor = call_seconds() + 4 * read
+        what = f"suffix append, 1M context, {name}"
+        yield Row(what, append, floor, "1 call, 4 random reads", 1e-6)
+        both = per_token(append_and_propose(index, 16), fresh)
+        floor = 2 * call_seconds() + 6 * read
+        what = f"suffix append + propose, 1M context, {name}"
+        yield Row(what, both, floor, "2 calls, 6 random reads", append + 5e-6)
 
 
 LOGITS: dict[str, Callable[[np.random.Generator, int], NDArray[np.float32]]] = {
@@ -178,6 +200,7 @@ def measure() -> list[Row]:
     shapes = [row for shape in LOGITS for row in rejection_rows(shape)]
     return [
         *ngram_rows(),
+        *suffix_rows(),
         *shapes,
         *greedy_rows(),
         *other_rows(),

@@ -22,6 +22,7 @@
 #include "spec/ngram.h"
 #include "spec/rows.h"
 #include "spec/search.h"
+#include "spec/suffix.h"
 #include "spec/tree.h"
 #include "spec/tree_svg.h"
 #include "spec/verify.h"

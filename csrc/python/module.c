@@ -141,8 +141,8 @@ static int module_exec(PyObject *module) {
     if (PyArray_ImportNumPyAPI() < 0 || find_from_dlpack(state) < 0 ||
         read_environment(state) < 0 || add_error(module, state) < 0 || add_constants(module) < 0 ||
         sd_py_add_sampling(module, state) < 0 || sd_py_add_tree(module, state) < 0 ||
-        sd_py_add_ngram(module, state) < 0 || sd_py_add_verdicts(module, state) < 0 ||
-        sd_py_add_search(module, state) < 0)
+        sd_py_add_ngram(module, state) < 0 || sd_py_add_suffix(module, state) < 0 ||
+        sd_py_add_verdicts(module, state) < 0 || sd_py_add_search(module, state) < 0)
         return -1;
     for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
         if (PyModule_AddFunctions(module, tables[i]) < 0)
@@ -154,7 +154,15 @@ static int module_exec(PyObject *module) {
 #define FOR_EACH_OBJECT(X)                                                                         \
     X(format_error)                                                                                \
     X(from_dlpack)                                                                                 \
-    X(sampling_type) X(tree_type) X(ngram_type) X(verdict) X(batch_verdict) X(search_result)
+    X(sampling_type)                                                                               \
+    X(tree_type)                                                                                   \
+    X(ngram_type)                                                                                  \
+    X(corpus_type)                                                                                 \
+    X(index_type)                                                                                  \
+    X(verdict)                                                                                     \
+    X(batch_verdict)                                                                               \
+    X(search_result)                                                                               \
+    X(suffix_proposal)
 
 static int module_traverse(PyObject *module, visitproc visit, void *arg) {
     sd_py_state *state = PyModule_GetState(module);
@@ -190,8 +198,9 @@ PyDoc_STRVAR(
     module_doc,
     "Speculative decoding, one primitive at a time: trees, lookups, samplers and verifiers "
     "on arrays.\n\n"
-    "Tree, search_tree: what to draft. ngram_propose, NgramIndex: drafts\n"
-    "without a model. probs, sample: logits to distributions and tokens. verify,\n"
+    "Tree, search_tree: what to draft. ngram_propose, NgramIndex,\n"
+    "SuffixIndex: drafts without a model. probs, sample: logits to distributions and tokens. "
+    "verify,\n"
     "verify_batch: which drafted tokens are kept. info: what was built.");
 
 struct PyModuleDef sd_py_module = {

@@ -153,12 +153,21 @@ static PyObject *get_tokens(PyObject *object, void *Py_UNUSED(unused)) {
 }
 
 static PyObject *get_nbytes(PyObject *object, void *Py_UNUSED(unused)) {
-    return PyLong_FromSize_t(sd_ngram_index_bytes(((ngram_object *)object)->index));
+    ngram_object *self = (ngram_object *)object;
+    if (sd_py_enter(&self->busy, object) < 0)
+        return NULL;
+    size_t n_bytes = sd_ngram_index_bytes(self->index);
+    sd_py_leave(&self->busy);
+    return PyLong_FromSize_t(n_bytes);
 }
 
 static Py_ssize_t ngram_length(PyObject *object) {
+    ngram_object *self = (ngram_object *)object;
     size_t n_tokens;
-    sd_ngram_index_tokens(((ngram_object *)object)->index, &n_tokens);
+    if (sd_py_enter(&self->busy, object) < 0)
+        return -1;
+    sd_ngram_index_tokens(self->index, &n_tokens);
+    sd_py_leave(&self->busy);
     return (Py_ssize_t)n_tokens;
 }
 

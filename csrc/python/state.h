@@ -15,9 +15,12 @@ typedef struct {
     PyTypeObject *sampling_type;
     PyTypeObject *tree_type;
     PyTypeObject *ngram_type;
+    PyTypeObject *corpus_type;
+    PyTypeObject *index_type;
     PyObject *verdict; /* collections.namedtuple classes */
     PyObject *batch_verdict;
     PyObject *search_result;
+    PyObject *suffix_proposal;
     _Atomic(sd_verify_scratch *) spare_scratch; /* of the last verify; NULL while one is using it */
 } sd_py_state;
 
@@ -39,6 +42,7 @@ PyObject *sd_py_raise(const sd_py_state *state, sd_status status);
 int sd_py_add_sampling(PyObject *module, sd_py_state *state);
 int sd_py_add_tree(PyObject *module, sd_py_state *state);
 int sd_py_add_ngram(PyObject *module, sd_py_state *state);
+int sd_py_add_suffix(PyObject *module, sd_py_state *state);
 int sd_py_add_verdicts(PyObject *module, sd_py_state *state);
 int sd_py_add_search(PyObject *module, sd_py_state *state);
 

@@ -26,6 +26,14 @@ def test_every_allocation_failure_is_a_clean_error() -> None:
     q = np.full((5, 3000), 1 / 3000, np.float32)
     tree = specdec.Tree([0, 1, 2, 3, 4], [-1, 0, 0, 1, 1])
     sampling = specdec.Sampling()
+
+    def draft_by_suffix() -> None:
+        corpus = specdec.SuffixCorpus()
+        index = specdec.SuffixIndex(corpus=corpus)
+        corpus.add([1, 2, 3])
+        index.extend([1, 2])
+        index.propose(3)
+
     calls = (
         # Another vocabulary between, so that scratch cannot be used again.
         lambda: (
@@ -36,6 +44,7 @@ def test_every_allocation_failure_is_a_clean_error() -> None:
         lambda: specdec.search_tree([0.5, 0.2], 40),
         lambda: specdec.Tree([1, 2], [-1, 0]),
         lambda: specdec.NgramIndex().extend([1, 2, 1]),
+        draft_by_suffix,
     )
     for call in calls:
         call()
@@ -66,6 +75,34 @@ def test_a_failed_extend_leaves_whole_tokens() -> None:
         tokens = index.tokens.tolist()
         assert tokens == [1, 2, 3, 1, 2, *range(len(tokens) - 5)]
         assert index.propose(3).tolist() == specdec.ngram_propose(tokens, 3).tolist()
+
+
+def test_a_failed_extend_leaves_exact_counts() -> None:
+    specdec = over_the_hooked_core()
+    text = np.random.default_rng(0).integers(0, 9, 2000)
+    for n in range(1, 9):
+        corpus = specdec.SuffixCorpus(max_depth=6)
+        index = specdec.SuffixIndex(corpus=corpus)
+        for grow in (index.extend, corpus.add):
+            core.memory_fail_at(n)
+            try:
+                grow(text)
+            except MemoryError:
+                pass
+            finally:
+                core.memory_fail_at(0)
+        corpus.add([5, 6, 7, 8, 5, 6])
+        index.extend([5, 6])
+        same_corpus = specdec.SuffixCorpus(max_depth=6)
+        same_corpus.add(text[: len(corpus) - 6])
+        same_corpus.add([5, 6, 7, 8, 5, 6])
+        same = specdec.SuffixIndex(corpus=same_corpus)
+        same.extend(index.tokens)
+        options = {"max_branch": 4, "min_prob": 0.0, "factor": 0.0}
+        for limit in range(1, 40):
+            found, expected = (i.propose(limit, offset=limit, **options) for i in (index, same))
+            assert found.probs.tolist() == expected.probs.tolist()
+            assert found.tree.tokens.tolist() == expected.tree.tokens.tolist()
 
 
 def imported(**variables: str) -> subprocess.CompletedProcess[str]:
