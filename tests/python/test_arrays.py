@@ -191,11 +191,19 @@ def test_nothing_leaks() -> None:
     sampling = specdec.Sampling(0.7)
 
     def refused() -> None:
-        with pytest.raises(ValueError, match="vocabulary"):
+        try:  # pytest.raises would grow by itself
             specdec.verify(tree.with_tokens([0, 99, 1]), logits, q, sampling=sampling)
+        except ValueError:
+            return
+        raise AssertionError("token 99 is not in the vocabulary")
 
     def index() -> None:
         specdec.NgramIndex().extend([1, 2, 1, 2])
+        corpus = specdec.SuffixCorpus()
+        corpus.add([1, 2, 3])
+        suffix = specdec.SuffixIndex(corpus=corpus)
+        suffix.extend([1, 2])
+        suffix.propose(4)
 
     calls = (
         lambda: specdec.verify(tree, Foreign(logits), q, sampling=sampling),
