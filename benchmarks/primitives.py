@@ -194,6 +194,9 @@ def tree_rows() -> Iterator[Row]:
     seconds = median_seconds(lambda: specdec.search_tree(acceptance, 1024), 3)
     floor = call_seconds()
     yield Row("search_tree, budget 1,024, 32 ranks", seconds, floor, "a call", 0.5)
+    acceptance = [1 - 1e-7, *[1e-7 / 1023] * 1023]  # no depth and no rank is without use
+    seconds = median_seconds(lambda: specdec.search_tree(acceptance, 1024, 512), 3)
+    yield Row("search_tree, budget 1,024, depth 512, 1,024 ranks", seconds, floor, "a call", 0.5)
 
 
 def measure() -> list[Row]:

@@ -1,35 +1,18 @@
-/* The most expected tokens of a tree, by its depth and by how many nodes it may have:
- *
- *   best[d][n]      = 1 + forest[d][0][n - 1]       the root, and what its children add
- *   forest[d][i][n] = max over y in 1 .. n of b_i best[d - 1][y] + forest[d][i + 1][n - y], or 0
- *
- * A forest is the children of rank i and beyond with all that is below them; b_i is the chance that
- * rank i is the accepted one. A child needs those of better rank beside it, so a rank is left out
- * by ending the forest, never by y = 0.
- *
- * A tree is made of smaller ones, so where depth has no limit a row of best can be computed from
- * itself. That single pass is the answer if depth is free; if not, it bounds what more depth can
- * give. Only best is kept: the forests that the answer is made of are computed again. */
+/* What the two ways of searching share: which depth and how many nodes pay best. */
 #include "spec/search.h"
 
 #include <math.h>
-#include <stdbool.h>
 
-#include "core/memory.h"
+#include "spec/search_way.h"
 
-#define TIE 1e-12      /* relative; values that are closer differ by rounding only */
-#define ANY_DEPTH (-1) /* the row of best that has no limit on depth */
+#define TIE 1e-12 /* relative; values that are closer differ by rounding only */
 
 typedef struct {
-    const double *b; /* [n_ranks] */
-    int n_ranks;
-    int budget;
-    int max_depth;      /* less than budget */
-    bool depth_is_free; /* neither limited nor paid for: ANY_DEPTH alone is computed */
-    int forest_depth;   /* which depth forest is about */
-    double *best;       /* rows of budget + 1, ANY_DEPTH's first */
-    double *forest;     /* [n_ranks + 1][budget + 1] */
-} programme;
+    const sd_search_space *space;
+    const sd_search_cost *cost;
+    const sd_search_way *way;
+    void *state;
+} work;
 
 typedef struct {
     int depth;
@@ -74,77 +57,29 @@ static sd_status check_cost(const sd_search *s, const sd_search_cost *cost) {
     return SD_OK;
 }
 
-static double *best_of(const programme *p, int depth) {
-    return p->best + ((size_t)depth + 1) * ((size_t)p->budget + 1);
-}
-
-static double *forest_of(const programme *p, int rank) {
-    return p->forest + (size_t)rank * ((size_t)p->budget + 1);
-}
-
-static int depth_below(int depth) {
-    return depth == ANY_DEPTH ? ANY_DEPTH : depth - 1;
-}
-
-#define LANES 8
-
-/* max over y in 1 .. n of b below[y] + rest[n - y], or 0. Lanes do not wait for one another. */
-static double best_split(double b, const double *below, const double *rest, int n) {
-    double lane[LANES] = {0}, most = 0;
-    int y = 1;
-    for (; y + LANES <= n + 1; y += LANES)
-        for (int k = 0; k < LANES; k++) {
-            double value = b * below[y + k] + rest[n - y - k];
-            lane[k] = value > lane[k] ? value : lane[k];
-        }
-    for (; y <= n; y++) {
-        double value = b * below[y] + rest[n - y];
-        most = value > most ? value : most;
-    }
-    for (int k = 0; k < LANES; k++)
-        most = lane[k] > most ? lane[k] : most;
-    return most;
-}
-
-/* Computes a row of best and its forests from the row below, which may be the row itself. */
-static void grow(programme *p, int depth) {
-    double *best = best_of(p, depth);
-    const double *below = best_of(p, depth_below(depth));
-    best[0] = 0;
-    for (int n = 1; n <= p->budget; n++)
-        best[n] = 1;
-    for (int n = 1; depth != 0 && n < p->budget; n++) {
-        for (int rank = p->n_ranks - 1; rank >= 0; rank--)
-            forest_of(p, rank)[n] = best_split(p->b[rank], below, forest_of(p, rank + 1), n);
-        best[n + 1] += forest_of(p, 0)[n];
-    }
-    p->forest_depth = depth;
-}
-
-/* Takes the best row count for trees of `depth` if it beats what is chosen. Drafting is paid for
- * `paid_depth`. */
-static void consider(const programme *p, const sd_search_cost *cost, int depth, int paid_depth,
-                     choice *chosen) {
-    for (int i = 0; i < cost->n_points && cost->rows[i] <= p->budget; i++) {
-        double seconds = cost->seconds[i] + (paid_depth + 1) * cost->draft_seconds;
-        double rate = best_of(p, depth)[cost->rows[i]] / seconds;
+/* Takes the best row count for trees that are worth best[] if it beats what is chosen. Drafting is
+ * paid for `paid_depth`. */
+static void consider(const work *w, const double *best, int depth, int paid_depth, choice *chosen) {
+    for (int i = 0; i < w->cost->n_points && w->cost->rows[i] <= w->space->budget; i++) {
+        double seconds = w->cost->seconds[i] + (paid_depth + 1) * w->cost->draft_seconds;
+        double rate = best[w->cost->rows[i]] / seconds;
         if (rate > chosen->rate * (1 + TIE))
-            *chosen = (choice){depth, cost->rows[i], seconds, rate};
+            *chosen = (choice){depth, w->cost->rows[i], seconds, rate};
     }
 }
 
-static choice choose(programme *p, const sd_search_cost *cost) {
+/* Where depth must be chosen, too, trees of any depth bound what more of it can give. */
+static choice choose(const work *w) {
     choice chosen = {.rate = -1};
-    grow(p, ANY_DEPTH);
-    if (p->depth_is_free)
-        consider(p, cost, ANY_DEPTH, 0, &chosen);
-    for (int depth = 0; !p->depth_is_free && depth <= p->max_depth; depth++) {
+    const double *any = w->way->best(w->state, SD_ANY_DEPTH);
+    if (w->space->depth_is_free)
+        consider(w, any, SD_ANY_DEPTH, 0, &chosen);
+    for (int depth = 0; !w->space->depth_is_free && depth <= w->space->max_depth; depth++) {
         choice bound = chosen;
-        consider(p, cost, ANY_DEPTH, depth, &bound);
+        consider(w, any, SD_ANY_DEPTH, depth, &bound);
         if (bound.rate <= chosen.rate)
             break;
-        grow(p, depth);
-        consider(p, cost, depth, depth, &chosen);
+        consider(w, w->way->best(w->state, depth), depth, depth, &chosen);
     }
     return chosen;
 }
@@ -157,47 +92,12 @@ static int fewest(const double *best, int n) {
     return n;
 }
 
-/* The smallest y that best_split takes; 0 if it takes none. */
-static int share_of_rank(double b, const double *below, const double *rest, int n) {
-    double most = 0;
-    int share = 0;
-    for (int y = 1; y <= n; y++) {
-        double value = b * below[y] + rest[n - y];
-        if (value > most) {
-            most = value;
-            share = y;
-        }
-    }
-    return share;
-}
-
-/* Splits the nodes below `node` among its children. */
-static void add_children(const programme *p, int node, int *size, sd_growmap *tree) {
-    const double *below = best_of(p, depth_below(p->forest_depth));
-    int left = size[node] - 1;
-    for (int rank = 0; rank < p->n_ranks; rank++) {
-        int share = share_of_rank(p->b[rank], below, forest_of(p, rank + 1), left);
-        if (share == 0)
-            break;
-        size[tree->n_nodes] = share;
-        tree->parent[tree->n_nodes++] = node;
-        left -= share;
-    }
-}
-
-/* Level by level, so that the forests of each depth are needed once. */
-static void build(programme *p, int depth, int n_nodes, sd_growmap *tree) {
-    int size[SD_TREE_MAX_NODES]; /* of the subtree at each node */
-    tree->n_nodes = 1;
-    tree->parent[0] = -1;
-    size[0] = n_nodes;
-    for (int node = 0; node < tree->n_nodes && depth != 0; depth = depth_below(depth)) {
-        int level_end = tree->n_nodes;
-        if (p->forest_depth != depth)
-            grow(p, depth);
-        for (; node < level_end; node++)
-            add_children(p, node, size, tree);
-    }
+static void search_with(const work *w, sd_search_result *result) {
+    choice chosen = choose(w);
+    const double *best = w->way->best(w->state, chosen.depth);
+    result->expected_tokens = best[chosen.n_nodes];
+    result->seconds = chosen.seconds;
+    w->way->build(w->state, chosen.depth, fewest(best, chosen.n_nodes), &result->tree);
 }
 
 static int searched_ranks(const sd_search *s) {
@@ -207,15 +107,11 @@ static int searched_ranks(const sd_search *s) {
     return n < s->budget ? n : s->budget;
 }
 
-static sd_status reserve(programme *p) {
-    size_t row = (size_t)p->budget + 1;
-    size_t n_rows = p->depth_is_free ? 1 : (size_t)p->max_depth + 2;
-    void *best, *forest;
-    SD_TRY(sd_alloc(&best, n_rows * row, sizeof(double)));
-    p->best = best;
-    SD_TRY(sd_alloc_zeroed(&forest, ((size_t)p->n_ranks + 1) * row, sizeof(double)));
-    p->forest = forest;
-    return SD_OK;
+static bool never_rises(const double *b, int n) {
+    for (int i = 1; i < n; i++)
+        if (b[i] > b[i - 1])
+            return false;
+    return true;
 }
 
 sd_status sd_search_tree(const sd_search *search, const sd_search_cost *cost,
@@ -225,24 +121,22 @@ sd_status sd_search_tree(const sd_search *search, const sd_search_cost *cost,
     const sd_search_cost *curve = cost != NULL ? cost : &flat;
     SD_TRY(check(search));
     SD_TRY(check_cost(search, curve));
-    int deepest = search->budget - 1;
+    int n_ranks = searched_ranks(search), deepest = search->budget - 1;
     bool is_limited = search->max_depth >= 0 && search->max_depth < deepest;
-    programme p = {
+    const sd_search_way *way =
+        never_rises(search->acceptance, n_ranks) ? &sd_search_greedy : &sd_search_programme;
+    const sd_search_space space = {
         .b = search->acceptance,
-        .n_ranks = searched_ranks(search),
+        .n_ranks = n_ranks,
         .budget = search->budget,
         .max_depth = is_limited ? search->max_depth : deepest,
-        .depth_is_free = !is_limited && curve->draft_seconds <= 0,
+        .depth_is_free = curve->draft_seconds <= 0 && (!is_limited || way->any_is_limited),
     };
-    sd_status status = reserve(&p);
-    if (status == SD_OK) {
-        choice chosen = choose(&p, curve);
-        const double *best = best_of(&p, chosen.depth);
-        result->expected_tokens = best[chosen.n_nodes];
-        result->seconds = cost != NULL ? chosen.seconds : 0;
-        build(&p, chosen.depth, fewest(best, chosen.n_nodes), &result->tree);
-    }
-    sd_free(p.best);
-    sd_free(p.forest);
-    return status;
+    work w = {.space = &space, .cost = curve, .way = way};
+    SD_TRY(way->start(&space, &w.state));
+    search_with(&w, result);
+    way->finish(w.state);
+    if (cost == NULL)
+        result->seconds = 0;
+    return SD_OK;
 }

@@ -1,4 +1,6 @@
-/* Which static tree should be drafted? Sequoia's dynamic programme (Chen et al., 2024). */
+/* Which static tree should be drafted? The question of Sequoia's dynamic programme (Chen et
+ * al., 2024), which answers it for any acceptance; acceptance that never rises from rank to rank
+ * needs no programme. */
 #ifndef SPECDEC_SPEC_SEARCH_H
 #define SPECDEC_SPEC_SEARCH_H
 
@@ -35,8 +37,8 @@ typedef struct {
 
 /* Without a cost: the tree with the most expected tokens that `budget` nodes can give. With one:
  * among the measured row counts within the budget and all depths, the tree with the most expected
- * tokens per second. Of equal trees it is one with the fewest nodes, and better ranks have the
- * smaller subtrees. */
+ * tokens per second. Of equal trees it is one with the fewest nodes; where acceptance never rises,
+ * its upper levels are as wide as can be. */
 sd_status sd_search_tree(const sd_search *search, const sd_search_cost *cost,
                          sd_search_result *result);
 

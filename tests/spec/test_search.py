@@ -1,6 +1,7 @@
 """The optimal tree against all trees, against a greedy oracle, and against published numbers."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pytest
@@ -103,6 +104,51 @@ def test_large_budgets_match_greedy_oracle(
     assert is_breadth_first(found.tree)
 
 
+@settings(max_examples=150)
+@given(
+    st.lists(st.floats(0, 1), min_size=1, max_size=8),
+    st.floats(0.3, 1),
+    st.integers(1, 60),
+    st.none() | st.integers(0, 12),
+    branches,
+    st.none() | st.dictionaries(st.integers(1, 60), st.floats(1, 9), min_size=1, max_size=9),
+    st.sampled_from([0.0, 1e-6, 0.01, 0.5]),
+)
+def test_both_ways_agree_property(
+    weights: list[float],
+    total: float,
+    budget: int,
+    max_depth: int | None,
+    max_branch: int | None,
+    cost: dict[int, float] | None,
+    draft_cost: float,
+) -> None:
+    """A rise that is worth nothing makes the programme search for what is found greedily."""
+    acceptance = (np.sort(weights)[::-1] * total / (sum(weights) + 1e-9)).tolist()[:max_branch]
+    options: dict[str, Any] = {}
+    if cost is not None:
+        options = {"cost": {budget: 5.0, **cost}, "draft_cost": draft_cost}
+    greedy = specdec.search_tree(acceptance, budget, max_depth, **options)
+    programme = specdec.search_tree([*acceptance, 0.0, 1e-200], budget, max_depth, **options)
+    assert greedy.expected_tokens == pytest.approx(programme.expected_tokens, rel=1e-11)
+    assert len(greedy.tree) == len(programme.tree)
+    assert greedy.seconds == programme.seconds
+    assert greedy.tree.max_depth <= programme.tree.max_depth
+    assert worth(greedy, acceptance) == pytest.approx(greedy.expected_tokens, rel=1e-11)
+    assert is_breadth_first(greedy.tree)
+    for found in (greedy, programme):
+        assert max_depth is None or found.tree.max_depth <= max_depth
+        assert max(map(len, map(found.tree.children, range(len(found.tree))))) <= len(acceptance)
+
+
+def test_of_equal_nodes_the_shallower_are_taken() -> None:
+    acceptance = [1 / 2, 1 / 8, 1 / 16, 1 / 16]
+    for budget in range(1, 70):
+        levels = [level for _, level in reference.greedy_nodes(acceptance, budget, budget)]
+        tree = specdec.search_tree(acceptance, budget).tree
+        assert np.bincount(tree.depths()).tolist() == np.bincount(levels).tolist()
+
+
 def test_the_largest_budget() -> None:
     found = specdec.search_tree([0.6, 0.3], 4096)
     assert len(found.tree) == 4096
@@ -119,7 +165,10 @@ def test_the_largest_budget() -> None:
         ([0.0, 0.5], 5, [-1, 0, 0, 2, 2]),
         ([0.125, 0.875], 5, [-1, 0, 0, 2, 2]),
         ([0.0, 1e-9], 3, [-1, 0, 0]),
-        ([0.5, 0.5], 4, [-1, 0, 0, 2]),  # or [-1, 0, 0, 1]
+        ([0.5, 0.5], 4, [-1, 0, 0, 1]),  # or [-1, 0, 0, 2]
+        ([0.5, 0.25, 0.25], 5, [-1, 0, 0, 0, 1]),  # or five nodes of depth 3: [-1, 0, 0, 1, 3]
+        ([0.375, 0.125, 0.1875], 4, [-1, 0, 0, 0]),  # a slight rise
+        ([0.5, 0.5, 0.0, 1e-200], 4, [-1, 0, 0, 2]),  # or [-1, 0, 0, 1]
         ([0.0, 0.5, 0.0, 0.0, 0.25], 6, [-1, 0, 0, 2, 2]),  # or six nodes: [-1, 0, 0, 0, 0, 0]
     ],
 )

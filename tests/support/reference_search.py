@@ -53,16 +53,20 @@ def nested(tree: specdec.Tree, node: int = 0) -> Nested:
     return tuple(nested(tree, int(child)) for child in tree.children(node))
 
 
-def greedy_worth(acceptance: Sequence[float], budget: int, max_depth: int) -> float:
+def greedy_nodes(
+    acceptance: Sequence[float], budget: int, max_depth: int
+) -> list[tuple[float, int]]:
     """For a vector that never rises: no node is worth more than its parent or a better rank, so the
-    nodes that are worth most form a tree."""
-    heap, total = [(-1.0, 0)], 0.0
-    for _ in range(budget):
-        if not heap:
-            break
+    nodes that are worth most form a tree. Worth and depth of each; of equal ones the shallower."""
+    heap, taken = [(-1.0, 0)], list[tuple[float, int]]()
+    while heap and len(taken) < budget:
         negative, level = heapq.heappop(heap)
-        total -= negative
+        taken.append((-negative, level))
         if level < max_depth:
             for b in acceptance:
                 heapq.heappush(heap, (negative * b, level + 1))
-    return total
+    return taken
+
+
+def greedy_worth(acceptance: Sequence[float], budget: int, max_depth: int) -> float:
+    return sum(worth for worth, _ in greedy_nodes(acceptance, budget, max_depth))
