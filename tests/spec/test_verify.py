@@ -245,6 +245,31 @@ def test_a_verdict_does_not_depend_on_the_batch(method: str) -> None:
     specdec.set_threads(2)
 
 
+@pytest.mark.parametrize("method", REFERENCES)
+def test_a_batch_of_sparse_views_is_as_good_as_dense_rows(method: str) -> None:
+    """Empty places hold anything, and ids and probs are columns of arrays of different widths."""
+    (tokens, parents, splits), rng = random_batch(4, 60), np.random.default_rng(5)
+    tokens, n = tokens % 8, len(tokens)
+    logits = rng.standard_normal((n, 8), np.float32)
+    q = rng.dirichlet(np.ones(8), n).astype(np.float32)
+    ids = rng.permuted(np.tile([*range(8), -1, -(2**31)], (n, 1)), axis=1)
+    wide_ids, wide_probs = np.zeros((n, 11), np.int32), np.zeros((n, 14), np.float32)
+    wide_ids[:, 1:] = ids
+    wide_probs[:, 2:12] = np.where(ids < 0, np.nan, np.take_along_axis(q, np.maximum(ids, 0), 1))
+    batch = specdec.verify_batch(
+        tokens, parents, splits, logits, (wide_ids[:, 1:], wide_probs[:, 2:12]), method=method,
+        sampling=HOT, requests=np.arange(60), replacement=True,
+    )  # fmt: skip
+    for b in range(60):
+        part = slice(splits[b], splits[b + 1])
+        alone = specdec.verify(
+            specdec.Tree(tokens[part], parents[part]), logits[part], q[part], method=method,
+            sampling=HOT, request=b, replacement=True,
+        )  # fmt: skip
+        assert batch.path[part][: batch.accepted[b]].tolist() == alone.path.tolist()
+        assert batch.bonus[b] == alone.bonus
+
+
 def test_equal_distributions_are_always_accepted() -> None:
     logits = np.random.default_rng(3).standard_normal((6, 5000), np.float32)
     sampling = specdec.Sampling(0.6, top_p=0.9, seed=1)
@@ -321,6 +346,27 @@ def test_a_draft_row_that_is_read_whole_rejects_what_is_no_distribution(
     q = np.array([row] * 2, np.float32)
     with pytest.raises(ValueError, match=message):
         specdec.verify(specdec.Tree.chain([1]), logits, q, sampling=HOT)
+
+
+@pytest.mark.parametrize(
+    ("message", "row", "draft"),
+    [
+        ("sequence 1: entry 0 of row 3 of target_logits is NaN", np.nan, Q[:1]),
+        ("sequence 1: .* probability 0 in row 3 of draft_probs", 0, changed(Q, (0, 1), 0)),
+        ("sequence 1: draft_probs has 0 rows, but node 0", 0, Q[:0]),
+    ],
+)
+def test_verify_batch_rejects_by_the_rows_of_the_batch(
+    message: str, row: float, draft: NDArray[np.float32]
+) -> None:
+    """Two trees of three nodes; the second one's part of the draft is `draft`."""
+    logits = np.concatenate((LOGITS, changed(LOGITS, (0, 0), row)))
+    q = np.concatenate((Q, draft))
+    for draft_probs in (q, (np.tile(np.arange(4, dtype=np.int32), (len(q), 1)), q)):
+        with pytest.raises(ValueError, match=message):
+            specdec.verify_batch(
+                [0, 1, 2] * 2, [-1, 0, 0] * 2, [0, 3, 6], logits, draft_probs, sampling=HOT
+            )
 
 
 def test_verify_batch_rejects_bad_splits() -> None:

@@ -113,6 +113,69 @@ def test_temperature_zero_is_greedy(method: str, replacement: bool) -> None:
             assert verdict.bonus == greedy.bonus
 
 
+@pytest.mark.parametrize("tokens", [[0], [0, 0]])
+def test_what_block_cannot_refuse_is_not_lost_to_rounding(tokens: list[int]) -> None:
+    """A q that sums to a little more than 1, as rows in bfloat16 may, refuses a token that is all
+    that p has but for 1e-16. What r was before stays as it was: the node itself is kept."""
+    n, rounds = len(tokens) + 1, 20_000
+    logits = np.tile(np.array([0, -np.inf], np.float32), (n, 1))
+    q = np.tile(np.array([1, 0], np.float32), (n, 1))
+    q[n - 2, 0] = 1.0009
+    if n == 2:
+        logits[0, 1] = np.log(1.2e-16)
+    verdict = specdec.verify_batch(
+        np.tile([0, *tokens], rounds), np.tile(np.arange(-1, n - 1), rounds),
+        np.arange(rounds + 1) * n, np.tile(logits, (rounds, 1)), np.tile(q, (rounds, 1)),
+        method="block", sampling=specdec.Sampling(seed=SEED), requests=np.arange(rounds),
+    )  # fmt: skip
+    refused = verdict.accepted < n - 1
+    assert 5 < refused.sum() < 50
+    assert (verdict.accepted[refused] == n - 2).all()
+    assert (verdict.bonus[refused] == (n == 2)).all()
+
+
+@pytest.mark.parametrize("repeated", [0, 1])
+@pytest.mark.parametrize("method", REFERENCES)
+def test_a_repeated_sibling_changes_no_decision(method: str, repeated: int) -> None:
+    logits = np.log(np.tile(np.array([0.05, 0.15, 0.5, 0.3], np.float32), (4, 1)))
+    q = np.tile(np.array([0.4, 0.3, 0.1, 0.2], np.float32), (4, 1))
+    for seed in range(100):
+        sampling = specdec.Sampling(seed=seed)
+        once, twice = (
+            specdec.verify(
+                specdec.Tree([0, *tokens], [-1, *[0] * len(tokens)]), logits[: len(tokens) + 1], q,
+                method=method, sampling=sampling,
+            )
+            for tokens in ([0, 1], [0, 1, repeated])
+        )  # fmt: skip
+        assert once.tokens.tolist() == twice.tokens.tolist()
+
+
+@pytest.mark.parametrize("method", REFERENCES)
+def test_what_rounding_leaves_of_q_proposes_nothing(method: str) -> None:
+    """When token 0 is refused nothing is left of q; a draw from p less q is never token 0."""
+    logits = np.log(np.tile(np.array([0.5, 0.25, 0.25], np.float32), (3, 1)))
+    q = np.tile(np.array([1, 1e-7, 0], np.float32), (3, 1))
+    verdicts = [
+        specdec.verify(
+            specdec.Tree([0, 0, 1], [-1, 0, 0]), logits, q, method=method,
+            sampling=specdec.Sampling(seed=seed),
+        )
+        for seed in range(100)
+    ]  # fmt: skip
+    refused = [verdict for verdict in verdicts if len(verdict.path) == 0]
+    assert {verdict.bonus for verdict in refused} == {1, 2}
+    assert all(verdict.outcome[2] == specdec.REJECTED for verdict in refused)
+
+
+def test_block_reads_no_row_below_an_impossible_token() -> None:
+    logits = np.array([[0, -np.inf, 0]] * 3, np.float32)
+    q = np.array([[0.5, 0.5, 0], [0.25, 0.25, 0]], np.float32)  # the second row is no distribution
+    tree = specdec.Tree.chain([1, 0])
+    verdict = specdec.verify(tree, logits, q, method="block", sampling=specdec.Sampling())
+    assert verdict.outcome.tolist() == [specdec.ROOT, specdec.REJECTED, specdec.REJECTED]
+
+
 def test_typical_takes_the_first_of_the_deepest_paths() -> None:
     """Nodes 3 and 4 end paths of equal depth; the bonus is drawn from p after node 3."""
     tree = specdec.Tree([0, 1, 2, 3, 3, 0], [-1, 0, 0, 1, 2, 0])
