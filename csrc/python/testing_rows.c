@@ -34,6 +34,24 @@ static PyObject *row_max(PyObject *Py_UNUSED(module), PyObject *args) {
     return result;
 }
 
+static PyObject *row_rough(PyObject *Py_UNUSED(module), PyObject *args) {
+    const char *level;
+    Py_buffer row;
+    sd_rows rows;
+    sd_row_rough r;
+    float x, scale;
+    if (!PyArg_ParseTuple(args, "sy*ff", &level, &row, &x, &scale))
+        return NULL;
+    PyObject *result = NULL;
+    if (take_rows(level, &rows) == 0) {
+        rows.rough(row.buf, length_of(&row), x, scale, &r);
+        result = Py_BuildValue("(dOdd)", (double)r.max, r.has_nan ? Py_True : Py_False, r.mass,
+                               r.mass_above);
+    }
+    PyBuffer_Release(&row);
+    return result;
+}
+
 static PyObject *row_bracket(PyObject *Py_UNUSED(module), PyObject *args) {
     const char *level;
     Py_buffer row, weight, index;
@@ -153,6 +171,7 @@ static PyObject *row_weight_log(PyObject *Py_UNUSED(module), PyObject *args) {
 
 PyMethodDef sd_testing_rows_methods[] = {
     {"row_max", row_max, METH_VARARGS, NULL},
+    {"row_rough", row_rough, METH_VARARGS, NULL},
     {"row_bracket", row_bracket, METH_VARARGS, NULL},
     {"row_weights", row_weights, METH_VARARGS, NULL},
     {"row_residual", row_residual, METH_VARARGS, NULL},

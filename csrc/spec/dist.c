@@ -6,7 +6,8 @@
 #include "spec/dist_cut.h"
 
 #define LOG2_E 1.44269504088896340736
-#define SCALE_MAX 1e30 /* a temperature so small that every difference decides */
+#define SCALE_MAX 1e30   /* a temperature so small that every difference decides */
+#define ROUGH_SLACK 1e-3 /* far more than rounding does to the exact and the rough masses */
 
 /* Everything with a weight above 0. */
 static const sd_row_cut keep_all = {.weight = 0, .last = -1};
@@ -125,6 +126,24 @@ sd_status sd_dist_init(const sd_rows *rows, const sd_sampling *sampling, const f
     }
     dist->inverse = (float)(1 / dist->mass);
     return SD_OK;
+}
+
+/* In units of the token's weight: top-p keeps the token if less than its goal lies before it, and
+ * overshoots the goal by no more than the lightest kept entry, which weighs at most 1. */
+bool sd_dist_surely_exceeds(const sd_rows *rows, const sd_sampling *s, const float *logits,
+                            int vocab, int32_t token, double bound) {
+    double scale = LOG2_E / (double)s->temperature, x = (double)logits[token];
+    double top_p = (double)s->top_p;
+    bool has_top_k = s->top_k > 0 && s->top_k < vocab;
+    if (!(scale <= 0x1p10 && fabs(x) * scale <= 0x1p10) || has_top_k || s->min_p > 0)
+        return false;
+    sd_row_rough r;
+    rows->rough(logits, vocab, logits[token], (float)scale, &r);
+    if (r.has_nan || !(((double)r.max - x) * scale < 100))
+        return false;
+    bool is_kept = s->top_p == 1 || r.mass_above - 1 < top_p * r.mass / (1 + SD_ROW_ROUGH);
+    double kept = top_p < 1 ? fmin(r.mass, top_p * r.mass + 1) : r.mass;
+    return is_kept && bound * kept * (1 + ROUGH_SLACK) < 1;
 }
 
 float sd_dist_prob(const sd_dist *dist, int32_t token) {

@@ -66,6 +66,11 @@ sd_status sd_dist_init(const sd_rows *rows, const sd_sampling *sampling, const f
 sd_status sd_argmax(const sd_rows *rows, const float *logits, int vocab, sd_row_name name,
                     sd_dist_scratch *scratch, int32_t *token);
 
+/* True only if it is certain that the distribution is valid and gives `token` more than `bound`.
+ * Costs a fraction of sd_dist_init; false says nothing. */
+bool sd_dist_surely_exceeds(const sd_rows *rows, const sd_sampling *sampling, const float *logits,
+                            int vocab, int32_t token, double bound);
+
 /* The probability of one token: the same bits as sd_dist_probs gives it. */
 float sd_dist_prob(const sd_dist *dist, int32_t token);
 

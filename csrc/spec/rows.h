@@ -56,11 +56,26 @@ typedef struct {
     double mass_above; /* sum of the weights > high */
 } sd_row_bracket;
 
+/* Masses in units of the weight of one entry x, both too large by at most SD_ROW_ROUGH of them. */
+typedef struct {
+    float max; /* the row's; without meaning if has_nan */
+    bool has_nan;
+    double mass;       /* of all entries */
+    double mass_above; /* of those that are no more than SD_ROW_LEVEL octaves lighter than x */
+} sd_row_rough;
+
+#define SD_ROW_ROUGH 0.016
+#define SD_ROW_LEVEL 0.001
+
 typedef struct {
     const char *name; /* of the level */
 
     /* block_max[b] is the largest entry of block b (room for sd_row_blocks(n)). */
     void (*max)(const float *row, int n, float *block_max, sd_row_max *max);
+
+    /* What can be said at the price of little more than `max`. x is finite, x * scale at most 2^10
+     * in size, and the masses have a meaning if max is less than 100 octaves heavier than x. */
+    void (*rough)(const float *row, int n, float x, float scale, sd_row_rough *rough);
 
     /* Candidates, low <= weight <= high, go to weight[] and index[] (room for n + SD_ROW_LANES
      * each) in index order; the rest is summed up. With low > 0, sixteen entries in a row that are

@@ -73,6 +73,9 @@ static inline vf vf_scale(vf x, vf n) {
     vu whole = {_mm256_cvtps_epi32(n.a), _mm256_cvtps_epi32(n.b)};
     return vf_of_bits(vu_add(vf_bits(x), vu_shl23(whole)));
 }
+static inline vu vf_to_i(vf x) {
+    return (vu){_mm256_cvttps_epi32(x.a), _mm256_cvttps_epi32(x.b)};
+}
 static inline vf vf_from_i(vu x) {
     return (vf){_mm256_cvtepi32_ps(x.a), _mm256_cvtepi32_ps(x.b)};
 }

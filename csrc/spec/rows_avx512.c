@@ -50,6 +50,9 @@ static inline vf vf_from_u(vu a) {
 static inline vf vf_from_i(vu a) {
     return _mm512_cvtepi32_ps(a);
 }
+static inline vu vf_to_i(vf a) {
+    return _mm512_cvttps_epi32(a);
+}
 static inline vu vf_bits(vf a) {
     return _mm512_castps_si512(a);
 }

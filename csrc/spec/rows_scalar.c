@@ -64,8 +64,10 @@ static inline vf vf_set(float x) LANE_WISE(vf, x) static inline vf vf_add(vf a, 
         LANE_WISE(vf, fabsf(n.x[i]) <= 125
                           ? of_bits(bits_of(a.x[i]) + ((uint32_t)(int32_t)n.x[i] << 23))
                           : 0) static inline vf vf_from_u(vu a)
-            LANE_WISE(vf, (float)a.x[i]) static inline vf vf_from_i(vu a)
-                LANE_WISE(vf, (float)(int32_t)a.x[i]) static inline vu
+            LANE_WISE(vf, (float)a.x[i]) static inline vf
+    vf_from_i(vu a) LANE_WISE(vf, (float)(int32_t)a.x[i]) static inline vu vf_to_i(vf a)
+        LANE_WISE(vu,
+                  fabsf(a.x[i]) < 0x1p31f ? (uint32_t)(int32_t)a.x[i] : 1u << 31) static inline vu
     vf_bits(vf a) LANE_WISE(vu, bits_of(a.x[i])) static inline vf vf_of_bits(vu a)
         LANE_WISE(vf, of_bits(a.x[i])) static inline vm vf_gt(vf a, vf b)
             LANE_TEST(a.x[i] > b.x[i]) static inline vm vf_ge(vf a, vf b)

@@ -58,6 +58,25 @@ def test_max_sees_every_nan() -> None:
                 row = np.zeros(n, np.float32)
                 row[at] = np.nan
                 assert core.row_max(level, row, np.zeros(2, np.float32))[2]
+                assert core.row_rough(level, row, 0.0, 1.0)[1]
+
+
+@pytest.mark.parametrize("n", SIZES)
+def test_rough_masses_are_no_smaller_and_little_larger_than_they_are(n: int) -> None:
+    for name in ("normal", "masked", "equal", "coarse", "denormal"):
+        row = rows_of(n)[name]
+        for scale in (0.3, 2.4, 1000 / max(1, np.abs(row[np.isfinite(row)]).max())):
+            for x in np.unique(np.quantile(row[np.isfinite(row)], [0.5, 0.9, 1], method="lower")):
+                octaves = (row.astype(np.float64) - x) * scale
+                if not abs(x) * scale < 2**10 or not octaves.max() < 100:
+                    continue
+                largest, has_nan, mass, above = core.row_rough("scalar", row, x, scale)
+                assert (largest, has_nan) == (row.max(), False)
+                for rough, exact in (
+                    (mass, np.exp2(octaves).sum()),
+                    (above, np.exp2(octaves[octaves >= -1e-3]).sum()),
+                ):
+                    assert 1 - 5e-4 < rough / exact < 1.0155
 
 
 def test_weights_match_reference() -> None:

@@ -93,6 +93,32 @@ def test_decisions_match_reference(method: str, kind: str, replacement: bool) ->
     assert n_close < n_cases // 3
 
 
+@pytest.mark.parametrize("top_p", [1.0, 0.9, 0.5])
+@pytest.mark.parametrize("spread", [0.1, 1.5, 4.0])
+def test_rejection_decides_by_the_exact_probability(top_p: float, spread: float) -> None:
+    """Rows long enough that rough masses decide at first; draws that often come close."""
+    rng, n, vocab = np.random.default_rng(7), 200, 3000
+    logits = np.tile(spread * rng.standard_normal(vocab, np.float32), (n, 1))
+    logits += np.float32(0.01) * rng.standard_normal((n, vocab), np.float32)
+    sampling = specdec.Sampling(0.8, top_p=top_p, seed=SEED)
+    law = specdec.probs(logits, sampling)
+    tokens = [0] + [int(rng.choice(np.argsort(-row)[: 3 * (row > 0).sum() // 2])) for row in law]
+    p = np.array([law[i, tokens[i + 1]] for i in range(n)])
+    accepted = []
+    for i in range(n):
+        u = internals.uniform(SEED, i, 0, 1, ACCEPT, 0)
+        share = min(0.9, p[i] / u * rng.choice([0.5, 0.97, 0.999, 1.001, 1.03, 2]))
+        q = np.full((1, vocab), (1 - share) / (vocab - 1), np.float32)
+        q[0, tokens[i + 1]] = max(share, 1e-9)
+        tree = specdec.Tree.chain([tokens[i + 1]])
+        verdict = specdec.verify(
+            tree, logits[[i, i]], q, method="rejection", sampling=sampling, request=i
+        )
+        accepted.append(len(verdict.path) == 1)
+        assert accepted[-1] == (u * float(q[0, tokens[i + 1]]) < p[i])
+    assert 0.2 < np.mean(accepted) < 0.8
+
+
 @pytest.mark.parametrize("replacement", [False, True])
 @pytest.mark.parametrize("method", ["rejection", "block", "coupled"])
 def test_temperature_zero_is_greedy(method: str, replacement: bool) -> None:

@@ -35,6 +35,7 @@ def every_kernel(
     maxima = np.zeros(blocks, np.float32)
     result["max"] = core.row_max(level, row, maxima)
     result["block maxima"] = maxima
+    result["rough"] = core.row_rough(level, row, shift, scale)
     weight, index = np.zeros(n + LANES, np.float32), np.zeros(n + LANES, np.int32)
     bracket = core.row_bracket(level, row, shift, scale, *bounds, weight, index)
     result["bracket"] = bracket
