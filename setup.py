@@ -31,9 +31,13 @@ CUDA_ARCHS = os.environ.get("SPECDEC_CUDA_ARCHS", "75;80;86;89;90;100;120").spli
 CC = shlex.split(os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc")
 COMPILE = ["-std=c17", "-O3", "-fPIC", "-fvisibility=hidden", "-ffp-contract=off", "-Icsrc"]
 WARNINGS = ["-Wall", "-Wextra", "-Wshadow", "-Wconversion"]
+AVX2 = ["-mavx2", "-mfma", "-mf16c"]
+AVX512 = [*AVX2, *(f"-mavx512{x}" for x in ("f", "bw", "dq", "vl"))]
 INSTRUCTION_SETS = {
-    "_avx2": ["-mavx2", "-mfma", "-mf16c"],
-    "_avx512": ["-mavx2", "-mfma", "-mf16c", *(f"-mavx512{x}" for x in ("f", "bw", "dq", "vl"))],
+    "_avx2": AVX2,
+    "_avx512": AVX512,
+    "_avx512bf16": [*AVX512, "-mavx512bf16"],
+    "_amx": [*AVX512, "-mamx-tile", "-mamx-bf16"],
 }
 VERSION = re.findall(r'^version = "(.+)"$', (ROOT / "pyproject.toml").read_text(), re.M)[0]
 PYTHON_FLAGS = [

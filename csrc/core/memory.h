@@ -1,5 +1,7 @@
 /* Allocation with checked sizes. Every block is 64-byte aligned, so a kernel may use whole cache
- * lines, and every request passes one gate that a test can make fail at its n-th use. */
+ * lines, and every request passes one gate that a test can make fail at its n-th use. Large
+ * blocks ask for huge pages: a kernel that streams through gigabytes finds their addresses faster.
+ */
 #ifndef SPECDEC_CORE_MEMORY_H
 #define SPECDEC_CORE_MEMORY_H
 

@@ -1,6 +1,6 @@
 /* Kernels over one vocabulary row: the inner loops of distributions and verifiers.
  *
- * Their text stands once, in rows_kernels.h, over sixteen-lane vectors; rows_scalar.c, rows_avx2.c
+ * Their text stands once, in rows_text.h, over sixteen-lane vectors; rows_scalar.c, rows_avx2.c
  * and rows_avx512.c each say what a vector is and compile it. All give the same bits, so a seed
  * means the same text on every processor: sums run in SD_ROW_LANES lanes over blocks of
  * SD_ROW_BLOCK entries in one order, and where a multiply and an add are fused, they are fused

@@ -1,14 +1,17 @@
 import os
 import platform
+from itertools import takewhile
 from pathlib import Path
 
 import _specdec_testing as internals
 import pytest
 
-LEVELS = ["scalar", "avx2", "avx512"]
+LEVELS = ["scalar", "avx2", "avx512", "avx512bf16", "amx"]
 NEEDS: dict[str, set[str]] = {
     "avx2": {"avx2", "fma", "f16c"},
     "avx512": {"avx512f", "avx512bw", "avx512dq", "avx512vl"},
+    "avx512bf16": {"avx512_bf16"},
+    "amx": {"amx_tile", "amx_bf16"},
 }
 
 
@@ -26,7 +29,8 @@ def test_detection_matches_linux() -> None:
         assert (level, model) == ("scalar", "")
         return
     flags = set(cpuinfo("flags").split())
-    assert level == [name for name in LEVELS if NEEDS.get(name, set()) <= flags][-1]
+    expected = list(takewhile(lambda name: NEEDS.get(name, set()) <= flags, LEVELS))
+    assert level == expected[-1]
     assert model.strip() == cpuinfo("model name")
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Row = NDArray[np.float32]
-LEVELS = ["scalar", "avx2", "avx512"]
+LEVELS = ["scalar", "avx2", "avx512"]  # that have kernels for rows
 BLOCK, LANES = 1024, 16
 
 

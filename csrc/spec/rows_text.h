@@ -1,35 +1,29 @@
-/* The text of the row kernels, compiled once per instruction set. The including file has defined
- * sixteen-lane vectors (vf of float, vu of uint32, vm of truth values) and these operations:
- *
- *   vf_load vf_store vf_set vf_add vf_sub vf_mul vf_div vf_fma(a,b,c)=a*b+c vf_max vf_min vf_round
- *   vf_scale(x,n)=x*2^n for whole n in [-125,125]  vf_from_u  vf_from_i  vf_bits  vf_of_bits
- *   vf_to_i(truncates; INT32_MIN beyond int32)
- *   vf_gt vf_ge vf_eq vf_unordered   vm_and vm_or vm_none vm_bits(16 bits)   vf_where(m,a)=m?a:0
- *   vf_pack(out,m,x) vu_pack(out,m,x): the chosen lanes side by side, sixteen lanes are written
- *   vu_set vu_iota(i)=i,i+1,.. vu_add vu_sub vu_xor vu_le(signed) vu_sra23(signed) vu_shl23
- *   vu_mul_wide(hi,lo,a,constant)   vf_lanes_sum vf_lanes_max: lane i with i+8, then +4, +2, +1
- *
- * and ROWS_NAME, the name of the table. Nothing here may depend on which of them it is. */
+/* The text of the row kernels, compiled once per instruction set. The including file has included
+ * one of core/lanes_*.h and defined ROWS_TABLE and ROWS_NAME. Nothing here may depend on which of
+ * them it is. */
 
 #include <math.h>
 #include <string.h>
 
+#include "core/lanes_math.h"
+#include "spec/rows.h"
+
 #define TAIL_FILL (-INFINITY)
 
 static inline vf load_part(const float *from, int count, float fill) {
-    float lane[SD_ROW_LANES];
-    for (int i = 0; i < SD_ROW_LANES; i++)
+    float lane[SD_LANES];
+    for (int i = 0; i < SD_LANES; i++)
         lane[i] = i < count ? from[i] : fill;
     return vf_load(lane);
 }
 
 static inline vf load_row(const float *row, int v, int n, float fill) {
-    return v + SD_ROW_LANES <= n ? vf_load(row + v) : load_part(row + v, n - v, fill);
+    return v + SD_LANES <= n ? vf_load(row + v) : load_part(row + v, n - v, fill);
 }
 
 static inline void store_row(float *out, int v, int n, vf x) {
-    float lane[SD_ROW_LANES];
-    if (v + SD_ROW_LANES <= n) {
+    float lane[SD_LANES];
+    if (v + SD_LANES <= n) {
         vf_store(out + v, x);
         return;
     }
@@ -41,25 +35,13 @@ static inline int block_end(int start, int n) {
     return n - start < SD_ROW_BLOCK ? n : start + SD_ROW_BLOCK;
 }
 
-/* 2^t for t in [-125, 125]: 2^f = 1 + f P(f) on [-1/2, 1/2], relative error below 1e-7. */
-static inline vf exp2_of(vf t) {
-    vf n = vf_round(t), f = vf_sub(t, n);
-    vf y = vf_set(0x1.5bba14p-10f);
-    y = vf_fma(y, f, vf_set(0x1.3cea88p-7f));
-    y = vf_fma(y, f, vf_set(0x1.c6b752p-5f));
-    y = vf_fma(y, f, vf_set(0x1.ebf9bcp-3f));
-    y = vf_fma(y, f, vf_set(0x1.62e42ap-1f));
-    y = vf_fma(y, f, vf_set(1.0f));
-    return vf_scale(y, n);
-}
-
 static inline vf exponent_of(vf x, const sd_row_weight *w) {
     return vf_mul(vf_sub(x, vf_set(w->shift)), vf_set(w->scale));
 }
 
-/* Below -125, and for -inf, whatever exp2_of makes of it is thrown away. */
+/* Below -125, and for -inf, whatever vf_exp2 makes of it is thrown away. */
 static inline vf weight_of(vf exponent) {
-    return vf_where(vf_ge(exponent, vf_set(-125.0f)), exp2_of(exponent));
+    return vf_where(vf_ge(exponent, vf_set(-125.0f)), vf_exp2(exponent));
 }
 
 static inline vm is_kept(vf weight, int v, const sd_row_cut *cut) {
@@ -104,7 +86,7 @@ static void max_kernel(const float *row, int n, float *block_max, sd_row_max *ma
     for (int start = 0, b = 0; start < n; start += SD_ROW_BLOCK, b++) {
         int end = block_end(start, n), v = start;
         vf m0 = vf_set(-INFINITY), m1 = m0, m2 = m0, m3 = m0;
-        for (; v + 4 * SD_ROW_LANES <= end; v += 4 * SD_ROW_LANES) {
+        for (; v + 4 * SD_LANES <= end; v += 4 * SD_LANES) {
             vf x0 = vf_load(row + v), x1 = vf_load(row + v + 16);
             vf x2 = vf_load(row + v + 32), x3 = vf_load(row + v + 48);
             nan = vm_or(nan, vm_or(vf_unordered(x0, x1), vf_unordered(x2, x3)));
@@ -113,7 +95,7 @@ static void max_kernel(const float *row, int n, float *block_max, sd_row_max *ma
             m2 = vf_max(m2, x2);
             m3 = vf_max(m3, x3);
         }
-        for (; v < end; v += SD_ROW_LANES) {
+        for (; v < end; v += SD_LANES) {
             vf x = load_row(row, v, end, TAIL_FILL);
             nan = vm_or(nan, vf_unordered(x, x));
             m0 = vf_max(m0, x);
@@ -186,7 +168,7 @@ bracket_rows(const float *row, int n, const sd_row_weight *w, float low, float h
     for (int start = 0; start < n; start += SD_ROW_BLOCK) {
         int end = block_end(start, n);
         vf all = vf_set(0), above = vf_set(0);
-        for (int v = start; v < end; v += SD_ROW_LANES) {
+        for (int v = start; v < end; v += SD_LANES) {
             vf exponent = exponent_of(load_row(row, v, end, TAIL_FILL), w);
             if (vm_bits(vf_ge(exponent, faint)) == 0 && low > 0)
                 continue;
@@ -228,7 +210,7 @@ static double weights_kernel(const float *row, int n, const sd_row_weight *w, co
     for (int start = 0, b = 0; start < n; start += SD_ROW_BLOCK, b++) {
         int end = block_end(start, n);
         vf sum = vf_set(0);
-        for (int v = start; v < end; v += SD_ROW_LANES) {
+        for (int v = start; v < end; v += SD_LANES) {
             vf weight = weight_of(exponent_of(load_row(row, v, end, TAIL_FILL), w));
             vf y = vf_mul(vf_where(is_kept(weight, v, cut), weight), vf_set(factor));
             sum = vf_add(sum, y);
@@ -246,7 +228,7 @@ static double residual_kernel(float *p, int n, const float *q, float a, float b,
     for (int start = 0, block = 0; start < n; start += SD_ROW_BLOCK, block++) {
         int end = block_end(start, n);
         vf sum = zero;
-        for (int v = start; v < end; v += SD_ROW_LANES) {
+        for (int v = start; v < end; v += SD_LANES) {
             vf x = vf_mul(load_row(p, v, end, 0), as);
             vf y = vf_max(vf_sub(x, vf_mul(load_row(q, v, end, 0), bs)), zero);
             sum = vf_add(sum, y);
@@ -264,7 +246,7 @@ static double sum_kernel(const float *row, int n, float *smallest) {
     for (int start = 0; start < n; start += SD_ROW_BLOCK) {
         int end = block_end(start, n);
         vf sum = vf_set(0);
-        for (int v = start; v < end; v += SD_ROW_LANES) {
+        for (int v = start; v < end; v += SD_LANES) {
             vf x = load_row(row, v, end, 0);
             nan = vm_or(nan, vf_unordered(x, x));
             vf negative = vf_sub(vf_set(0), load_row(row, v, end, INFINITY));
@@ -303,10 +285,10 @@ static inline void philox_of(const sd_stream *stream, uint32_t item, vu word[4])
 
 static void race_kernel(const float *row, int n, const sd_row_weight *w, const sd_row_cut *cut,
                         const sd_stream *stream, float *out) {
-    for (int start = 0; start < n; start += 4 * SD_ROW_LANES) {
+    for (int start = 0; start < n; start += 4 * SD_LANES) {
         vf weight[4];
         unsigned kept[4], any = 0;
-        for (int j = 0, v = start; j < 4; j++, v += SD_ROW_LANES) {
+        for (int j = 0, v = start; j < 4; j++, v += SD_LANES) {
             vf x = v < n ? load_row(row, v, n, TAIL_FILL) : vf_set(TAIL_FILL);
             weight[j] = weight_of(exponent_of(x, w));
             vm keep = is_kept(weight[j], v, cut);
@@ -316,7 +298,7 @@ static void race_kernel(const float *row, int n, const sd_row_weight *w, const s
         vu word[4];
         if (any != 0) /* most of a nucleus' row is thrown away: its noise need not be made */
             philox_of(stream, (uint32_t)start / 4, word);
-        for (int j = 0, v = start; j < 4 && v < n; j++, v += SD_ROW_LANES) {
+        for (int j = 0, v = start; j < 4 && v < n; j++, v += SD_LANES) {
             vf y = kept[j] != 0 ? vf_div(weight[j], exponential_of(word[j])) : vf_set(0);
             store_row(out, v, n, y);
         }
@@ -329,7 +311,7 @@ static double weight_log_kernel(const float *row, int n, const sd_row_weight *w,
     for (int start = 0; start < n; start += SD_ROW_BLOCK) {
         int end = block_end(start, n);
         vf sum = vf_set(0);
-        for (int v = start; v < end; v += SD_ROW_LANES) {
+        for (int v = start; v < end; v += SD_LANES) {
             vf exponent = exponent_of(load_row(row, v, end, TAIL_FILL), w);
             vf weight = weight_of(exponent);
             vm keep = vm_and(is_kept(weight, v, cut), vf_gt(weight, vf_set(0)));
