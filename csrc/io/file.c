@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -31,17 +32,27 @@ static sd_status read_all(int file, const char *path, uint8_t *bytes, size_t *n_
     return SD_OK;
 }
 
+/* Its size and a descriptor, which is for the caller to close. */
+static sd_status open_regular(const char *path, int *file, size_t *n_bytes) {
+    struct stat info;
+    *file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO must not make us wait */
+    if (*file < 0)
+        return refuse_io("open", path);
+    sd_status status = fstat(*file, &info) != 0 ? refuse_io("look at", path) : SD_OK;
+    if (status == SD_OK && !S_ISREG(info.st_mode))
+        status = sd_fail(SD_BAD_FILE, "'%.300s' is not a regular file", path);
+    if (status == SD_OK)
+        *n_bytes = (size_t)info.st_size;
+    else
+        close(*file);
+    return status;
+}
+
 static sd_status read_open(int file, const char *path, size_t max_bytes, uint8_t **bytes,
                            size_t *n_bytes) {
-    struct stat info;
     void *block;
-    if (fstat(file, &info) != 0)
-        return refuse_io("look at", path);
-    SD_REQUIRE(S_ISREG(info.st_mode), BAD_FILE, "'%.300s' is not a regular file", path);
-    SD_REQUIRE((unsigned long long)info.st_size <= max_bytes, BAD_FILE,
-               "'%.300s' has %lld bytes: at most %zu are read", path, (long long)info.st_size,
-               max_bytes);
-    *n_bytes = (size_t)info.st_size;
+    SD_REQUIRE(*n_bytes <= max_bytes, BAD_FILE, "'%.300s' has %zu bytes: at most %zu are read",
+               path, *n_bytes, max_bytes);
     SD_TRY(sd_alloc(&block, *n_bytes, 1));
     sd_status status = read_all(file, path, block, n_bytes);
     if (status != SD_OK) {
@@ -53,13 +64,33 @@ static sd_status read_open(int file, const char *path, size_t max_bytes, uint8_t
 }
 
 sd_status sd_file_read(const char *path, size_t max_bytes, uint8_t **bytes, size_t *n_bytes) {
+    int file;
     *bytes = NULL;
-    int file = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK); /* a FIFO must not make us wait */
-    if (file < 0)
-        return refuse_io("open", path);
+    SD_TRY(open_regular(path, &file, n_bytes));
     sd_status status = read_open(file, path, max_bytes, bytes, n_bytes);
     close(file);
     return status;
+}
+
+sd_status sd_file_map(const char *path, const uint8_t **bytes, size_t *n_bytes) {
+    int file;
+    *bytes = NULL;
+    SD_TRY(open_regular(path, &file, n_bytes));
+    void *start = *n_bytes == 0 ? NULL : mmap(NULL, *n_bytes, PROT_READ, MAP_PRIVATE, file, 0);
+    sd_status status = start == MAP_FAILED ? refuse_io("map", path) : SD_OK;
+    if (status == SD_OK)
+        *bytes = start;
+    close(file);
+    return status;
+}
+
+void sd_file_unmap(const uint8_t *bytes, size_t n_bytes) {
+    if (bytes != NULL)
+        munmap((void *)(uintptr_t)bytes, n_bytes);
+}
+
+bool sd_file_is_there(const char *path) {
+    return access(path, F_OK) == 0;
 }
 
 static bool write_all(int file, const char *bytes, size_t n_bytes) {

@@ -11,7 +11,8 @@
 
 extern PyMethodDef sd_testing_core_methods[]; /* philox, allocation failures, thread pool, levels */
 extern PyMethodDef sd_testing_io_methods[];   /* JSON events, zip entries, pickles */
-extern PyMethodDef sd_testing_rows_methods[]; /* every kernel at every level */
+extern PyMethodDef sd_testing_checkpoint_methods[]; /* the tensors of files and folders */
+extern PyMethodDef sd_testing_rows_methods[];       /* every kernel at every level */
 
 /* Raises the Python exception of a failed status, with its detail; returns NULL. */
 PyObject *sd_testing_raise(sd_status status);
