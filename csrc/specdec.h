@@ -12,9 +12,12 @@
 #include "core/rng.h"
 #include "core/status.h"
 #include "core/threads.h"
+#include "io/checkpoint.h"
+#include "io/checkpoint_index.h"
 #include "io/file.h"
 #include "io/json.h"
 #include "io/pickle.h"
+#include "io/safetensors.h"
 #include "io/zip.h"
 #include "spec/dist.h"
 #include "spec/formulas.h"
@@ -27,6 +30,12 @@
 #include "spec/tree_svg.h"
 #include "spec/verify.h"
 
+#include "backend/backend.h"
 #include "backend/cuda/cuda.h"
+
+#include "model/cache.h"
+#include "model/config.h"
+#include "model/forward.h"
+#include "model/model.h"
 
 #endif

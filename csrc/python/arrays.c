@@ -117,6 +117,11 @@ int sd_py_take_bools(const sd_py_state *state, PyObject *object, const char *nam
     return take(state, object, name, NPY_BOOL, 1, 1, check_bool, array);
 }
 
+int sd_py_take_bool_rows(const sd_py_state *state, PyObject *object, const char *name,
+                         sd_py_array *array) {
+    return take(state, object, name, NPY_BOOL, 2, 2, check_bool, array);
+}
+
 /* An integer array whose values all fit int32; an empty list is one, whatever NumPy calls it. */
 static int check_int(PyArrayObject *array, const char *name) {
     if (PyArray_SIZE(array) == 0)
@@ -161,9 +166,15 @@ PyObject *sd_py_vector(sd_py_dtype dtype, Py_ssize_t n, const void *items) {
     return array;
 }
 
+PyObject *sd_py_array_of(sd_py_dtype dtype, int n_dims, const Py_ssize_t *dims) {
+    npy_intp sizes[3] = {0};
+    for (int i = 0; i < n_dims; i++)
+        sizes[i] = dims[i];
+    return PyArray_SimpleNew(n_dims, sizes, numpy_types[dtype]);
+}
+
 PyObject *sd_py_matrix(sd_py_dtype dtype, Py_ssize_t rows, Py_ssize_t cols) {
-    npy_intp dims[2] = {rows, cols};
-    return PyArray_SimpleNew(2, dims, numpy_types[dtype]);
+    return sd_py_array_of(dtype, 2, (Py_ssize_t[]){rows, cols});
 }
 
 void *sd_py_data(PyObject *array) {

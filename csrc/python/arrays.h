@@ -39,10 +39,15 @@ int sd_py_take_doubles(const sd_py_state *state, PyObject *object, const char *n
 int sd_py_take_bools(const sd_py_state *state, PyObject *object, const char *name,
                      sd_py_array *array);
 
+/* bool with two axes and a stride. */
+int sd_py_take_bool_rows(const sd_py_state *state, PyObject *object, const char *name,
+                         sd_py_array *array);
+
 /* New arrays. `bytes` may be NULL, which leaves them uninitialised. */
 typedef enum { SD_PY_BOOL, SD_PY_U8, SD_PY_I32, SD_PY_I64, SD_PY_U64, SD_PY_F32 } sd_py_dtype;
 PyObject *sd_py_vector(sd_py_dtype dtype, Py_ssize_t n, const void *items);
 PyObject *sd_py_matrix(sd_py_dtype dtype, Py_ssize_t rows, Py_ssize_t cols);
+PyObject *sd_py_array_of(sd_py_dtype dtype, int n_dims, const Py_ssize_t *dims); /* up to 3 */
 void *sd_py_data(PyObject *array);
 
 /* A read-only view of int32 memory that `owner` keeps. */

@@ -142,7 +142,8 @@ static int module_exec(PyObject *module) {
         read_environment(state) < 0 || add_error(module, state) < 0 || add_constants(module) < 0 ||
         sd_py_add_sampling(module, state) < 0 || sd_py_add_tree(module, state) < 0 ||
         sd_py_add_ngram(module, state) < 0 || sd_py_add_suffix(module, state) < 0 ||
-        sd_py_add_verdicts(module, state) < 0 || sd_py_add_search(module, state) < 0)
+        sd_py_add_verdicts(module, state) < 0 || sd_py_add_search(module, state) < 0 ||
+        sd_py_add_model(module, state) < 0 || sd_py_add_cache(module, state) < 0)
         return -1;
     for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
         if (PyModule_AddFunctions(module, tables[i]) < 0)
@@ -162,7 +163,10 @@ static int module_exec(PyObject *module) {
     X(verdict)                                                                                     \
     X(batch_verdict)                                                                               \
     X(search_result)                                                                               \
-    X(suffix_proposal)
+    X(suffix_proposal)                                                                             \
+    X(model_type)                                                                                  \
+    X(cache_type)                                                                                  \
+    X(forward_result)
 
 static int module_traverse(PyObject *module, visitproc visit, void *arg) {
     sd_py_state *state = PyModule_GetState(module);

@@ -21,6 +21,9 @@ typedef struct {
     PyObject *batch_verdict;
     PyObject *search_result;
     PyObject *suffix_proposal;
+    PyTypeObject *model_type;
+    PyTypeObject *cache_type;
+    PyObject *forward_result;
     _Atomic(sd_verify_scratch *) spare_scratch; /* of the last verify; NULL while one is using it */
 } sd_py_state;
 
@@ -45,6 +48,8 @@ int sd_py_add_ngram(PyObject *module, sd_py_state *state);
 int sd_py_add_suffix(PyObject *module, sd_py_state *state);
 int sd_py_add_verdicts(PyObject *module, sd_py_state *state);
 int sd_py_add_search(PyObject *module, sd_py_state *state);
+int sd_py_add_model(PyObject *module, sd_py_state *state);
+int sd_py_add_cache(PyObject *module, sd_py_state *state);
 
 /* A type from its spec, added to the module under its own name. */
 PyTypeObject *sd_py_add_type(PyObject *module, PyType_Spec *spec);

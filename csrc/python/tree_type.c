@@ -69,23 +69,14 @@ static void tree_dealloc(PyObject *self) {
 PyDoc_STRVAR(chain_doc, "chain(tokens, *, root=-1)\n--\n\n"
                         "Each token follows the one before; `root` is the last committed token.");
 
-/* A static method of a heap type is not told its type, so the module is looked up. */
-static const sd_py_state *state_by_name(void) {
-    PyObject *module = PyImport_ImportModule("specdec");
-    const sd_py_state *state = module != NULL ? PyModule_GetState(module) : NULL;
-    Py_XDECREF(module); /* sys.modules keeps it */
-    return state;
-}
-
-static PyObject *tree_chain(PyObject *Py_UNUSED(none), PyObject *args, PyObject *kwargs) {
+static PyObject *tree_chain(PyObject *class, PyObject *args, PyObject *kwargs) {
     static char *names[] = {"tokens", "root", NULL};
     PyObject *tokens_object;
     int root = SD_NO_TOKEN;
     sd_py_array tokens = {0};
     int32_t token[SD_TREE_MAX_NODES], parent[SD_TREE_MAX_NODES];
-    const sd_py_state *state = state_by_name();
-    if (state == NULL ||
-        !PyArg_ParseTupleAndKeywords(args, kwargs, "O|$i:chain", names, &tokens_object, &root) ||
+    const sd_py_state *state = PyType_GetModuleState((PyTypeObject *)class);
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|$i:chain", names, &tokens_object, &root) ||
         sd_py_take_ints(state, tokens_object, "tokens", &tokens) < 0)
         return NULL;
     PyObject *self = NULL;
@@ -108,10 +99,10 @@ PyDoc_STRVAR(
     "The shape in a growmap file: this project's JSON, or a .pt file as Sequoia ships them,\n"
     "which is read as data and never executed.");
 
-static PyObject *tree_from_growmap(PyObject *Py_UNUSED(none), PyObject *path) {
+static PyObject *tree_from_growmap(PyObject *class, PyObject *path) {
     PyObject *bytes;
-    const sd_py_state *state = state_by_name();
-    if (state == NULL || !PyUnicode_FSConverter(path, &bytes))
+    const sd_py_state *state = PyType_GetModuleState((PyTypeObject *)class);
+    if (!PyUnicode_FSConverter(path, &bytes))
         return NULL;
     sd_growmap *growmap = PyMem_RawMalloc(sizeof *growmap);
     sd_status status = SD_OK;
@@ -378,8 +369,8 @@ static PyGetSetDef tree_getset[] = {
 #define KEYWORDS(function) (PyCFunction)(void (*)(void))(function)
 
 static PyMethodDef tree_methods[] = {
-    {"chain", KEYWORDS(tree_chain), METH_VARARGS | METH_KEYWORDS | METH_STATIC, chain_doc},
-    {"from_growmap", tree_from_growmap, METH_O | METH_STATIC, from_growmap_doc},
+    {"chain", KEYWORDS(tree_chain), METH_VARARGS | METH_KEYWORDS | METH_CLASS, chain_doc},
+    {"from_growmap", tree_from_growmap, METH_O | METH_CLASS, from_growmap_doc},
     {"save_growmap", tree_save_growmap, METH_O, save_growmap_doc},
     {"with_tokens", tree_with_tokens, METH_O, with_tokens_doc},
     {"depths", tree_depths, METH_NOARGS, "depths($self, /)\n--\n\nOf each node; the root is at 0."},

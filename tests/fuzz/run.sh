@@ -10,7 +10,7 @@ for source in tests/fuzz/fuzz_*.c; do
     name=$(basename "$source" .c)
     "$clang" -std=c17 -g -O1 -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
         -ffp-contract=off -Icsrc "$source" csrc/core/{status,memory}.c csrc/io/*.c \
-        csrc/spec/{tree,growmap,growmap_torch}.c -o "build/fuzz/$name"
+        csrc/spec/{tree,growmap,growmap_torch}.c csrc/model/{config,rope}.c -lm -o "build/fuzz/$name"
     mkdir -p "build/fuzz/found-$name"
     "build/fuzz/$name" -max_total_time="$seconds" -timeout=5 -rss_limit_mb=1024 -seed=1 \
         -artifact_prefix=build/fuzz/ -print_final_stats=1 -verbosity=0 \

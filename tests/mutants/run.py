@@ -74,6 +74,35 @@ MUTANTS = [
         "        rank_child(tree, from, to, token);",
         "tests/spec/test_suffix.py",
     ),
+    Mutant(
+        "many rows round their products otherwise than few",
+        "csrc/backend/cpu/product_text.h",
+        "                sum[r][p] = PRODUCT_STEP(sum[r][p], a, b[p]);",
+        """sum[r][p] = rows > 4 ? vf_add(sum[r][p], PRODUCT_STEP(vf_set(0), a, b[p]))
+                                : PRODUCT_STEP(sum[r][p], a, b[p]);""",
+        "tests/model/test_invariance.py",
+    ),
+    Mutant(
+        "attention adds up what a tree leaves out",
+        "csrc/backend/cpu/attention.c",
+        "mix_slots(w, t, d, base, r, 1, span->n_all + i, span->n_all + i + run);",
+        "mix_slots(w, t, d, base, r, 1, span->n_all + i, span->n_all + i + run + (run == 3));",
+        "tests/model/test_invariance.py",
+    ),
+    Mutant(
+        "a committed path keeps the keys of the rows before",
+        "csrc/backend/cpu/attention.c",
+        "memcpy(values + (size_t)to * row, values + (size_t)from * row, row);",
+        "memcpy(values + (size_t)to * row, values + (size_t)to * row, row);",
+        "tests/model/test_invariance.py",
+    ),
+    Mutant(
+        "a forward believes where its parts start",
+        "csrc/model/forward.c",
+        "        SD_REQUIRE(b->start[part] < b->start[part + 1], BAD_ARGUMENT,",
+        "        SD_REQUIRE(b->start[part] != b->start[part + 1], BAD_ARGUMENT,",
+        "tests/model/test_cache.py",
+    ),
 ]
 
 

@@ -218,7 +218,7 @@ def test_typical_takes_the_first_of_the_deepest_paths() -> None:
 @pytest.mark.parametrize(
     ("message", "ids", "probs"),
     [
-        ("names token 4 in row 0", [1, 4], [0.5, 0.5]),
+        ("names token 9 in row 0", [1, 9], [0.5, 0.5]),
         ("row 0 of draft_probs sums to 0.6", [1, 2], [0.5, 0.1]),
         ("token 2 in row 0 the probability nan", [1, 2], [0.5, np.nan]),
         ("token 1 in row 0 the probability -0.5", [1, 2], [-0.5, 1.5]),

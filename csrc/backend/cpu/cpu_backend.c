@@ -1,0 +1,124 @@
+#include "backend/cpu/cpu_backend.h"
+
+#include <stdatomic.h>
+#include <string.h>
+
+#include "core/memory.h"
+#include "core/threads.h"
+
+typedef struct {
+    const sd_cpu_backend *cpu;
+    sd_work *work;
+    const void *context;
+    int n_items;
+    atomic_int next;
+} share;
+
+static void run_worker(void *context, int worker) {
+    share *s = context;
+    char *scratch = s->cpu->scratch + (size_t)worker * s->cpu->worker_bytes;
+    for (int i; (i = atomic_fetch_add_explicit(&s->next, 1, memory_order_relaxed)) < s->n_items;)
+        s->work(s->context, i, scratch);
+}
+
+void sd_cpu_share(const sd_cpu_backend *cpu, int n_items, sd_work *work, const void *context) {
+    share s = {.cpu = cpu, .work = work, .context = context, .n_items = n_items};
+    int n_workers = cpu->n_workers < n_items ? cpu->n_workers : n_items;
+    int n_threads = sd_threads_count();
+    sd_parallel_for(n_workers < n_threads ? n_workers : n_threads, run_worker, &s);
+}
+
+static sd_status cpu_alloc(sd_backend *b, size_t bytes, void **memory) {
+    (void)b;
+    return sd_alloc_zeroed(memory, bytes, 1);
+}
+
+static void cpu_release(sd_backend *b, void *memory) {
+    (void)b;
+    sd_free(memory);
+}
+
+static void cpu_copy_bytes(sd_backend *b, void *to, const void *from, size_t bytes) {
+    (void)b;
+    memcpy(to, from, bytes);
+}
+
+static sd_status cpu_reserve(sd_backend *b, const sd_limits *limits) {
+    sd_cpu_backend *cpu = (sd_cpu_backend *)b;
+    size_t attention = sd_cpu_attention_scratch(&limits->shape);
+    size_t product = sd_cpu_product_scratch(limits->n_rows);
+    cpu->worker_bytes = (attention > product ? attention : product) + SD_ALIGNMENT;
+    cpu->worker_bytes = cpu->worker_bytes / SD_ALIGNMENT * SD_ALIGNMENT;
+    cpu->n_workers = sd_threads_count();
+    sd_free(cpu->scratch);
+    void *scratch;
+    sd_status status = sd_alloc_zeroed(&scratch, (size_t)cpu->n_workers, cpu->worker_bytes);
+    cpu->scratch = scratch;
+    return status;
+}
+
+static void cpu_close(sd_backend *b) {
+    sd_free(((sd_cpu_backend *)b)->scratch);
+    sd_free(b);
+}
+
+typedef struct {
+    const sd_cpu_backend *cpu;
+    const sd_norm *norm;
+} norm_work;
+
+static void norm_row(const void *context, int i, char *scratch) {
+    const norm_work *w = context;
+    const sd_norm *n = w->norm;
+    int row = n->rows == NULL ? i : n->rows[i];
+    bool is_bf16 = n->dtype == SD_BF16;
+    float *out = is_bf16 ? (float *)(void *)scratch : (float *)n->out + (size_t)i * n->out_stride;
+    w->cpu->kernels.norm(n->x + (size_t)row * n->x_stride, n->weight, n->width, n->epsilon, out);
+    if (is_bf16)
+        w->cpu->kernels.narrow(out, n->width, (uint16_t *)n->out + (size_t)i * n->out_stride);
+}
+
+static void cpu_norm(sd_backend *b, const sd_norm *norm) {
+    norm_work w = {sd_cpu_of(b), norm};
+    sd_cpu_share(w.cpu, norm->n_rows, norm_row, &w);
+}
+
+static const sd_backend cpu_table = {
+    .name = "cpu",
+    .close = cpu_close,
+    .alloc = cpu_alloc,
+    .release = cpu_release,
+    .upload = cpu_copy_bytes,
+    .download = cpu_copy_bytes,
+    .reserve = cpu_reserve,
+    .matrix_bytes = sd_cpu_matrix_bytes,
+    .fill = sd_cpu_fill,
+    .kv_bytes = sd_cpu_kv_bytes,
+    .query_bytes = sd_cpu_query_bytes,
+    .embed = sd_cpu_embed,
+    .norm = cpu_norm,
+    .linear = sd_cpu_linear,
+    .top = sd_cpu_top,
+    .enter = sd_cpu_enter,
+    .attention = sd_cpu_attention,
+    .move = sd_cpu_move,
+    .copy = sd_cpu_copy,
+};
+
+sd_status sd_backend_open(const char *device, sd_cpu_level level, sd_backend **backend) {
+    *backend = NULL;
+    SD_REQUIRE(strcmp(device, "cpu") == 0, UNSUPPORTED, "device '%s' is not known: use 'cpu'",
+               device);
+    void *block;
+    SD_TRY(sd_alloc_zeroed(&block, 1, sizeof(sd_cpu_backend)));
+    sd_cpu_backend *cpu = block;
+    cpu->base = cpu_table;
+    sd_kernels_init(&cpu->kernels, level);
+    *backend = &cpu->base;
+    return SD_OK;
+}
+
+void sd_backend_close(sd_backend *backend) {
+    if (backend != NULL)
+        backend->close(backend);
+}
