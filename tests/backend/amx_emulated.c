@@ -1,6 +1,6 @@
 /* csrc/backend/cpu/kernels_amx.c over tiles in plain C, so that every processor can test it. What a
- * tile instruction does follows Intel's manual: bounds from the configuration, and the two halves of
- * a word summed apart before they meet the tile. */
+ * tile instruction does follows Intel's manual: bounds from the configuration, and the two halves
+ * of a word summed apart before they meet the tile. */
 #include <immintrin.h>
 #include <stdint.h>
 #include <stdlib.h>
