@@ -11,7 +11,8 @@
     X(BAD_FILE, "a file does not hold what it should")                                             \
     X(IO, "the operating system refused a read or a write")                                        \
     X(NO_MEMORY, "memory ran out")                                                                 \
-    X(UNSUPPORTED, "this build or machine cannot do that")
+    X(UNSUPPORTED, "this build or machine cannot do that")                                         \
+    X(CALLBACK, "the caller's own code failed")
 
 typedef enum {
 #define SD_STATUS_ENUM(name, text) SD_##name,

@@ -6,8 +6,8 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
-#include <time.h>
 
+#include "core/clock.h"
 #include "core/cpu.h"
 
 /* A forward issues about a hundred loops of 5 to 500 us one after the other, so threads that wait
@@ -74,9 +74,7 @@ static bool is_worth_another_look(patience *p) {
     sd_cpu_pause();
     if (++p->n_looks % LOOKS_PER_CLOCK_READ != 0)
         return true;
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    int64_t now = (int64_t)t.tv_sec * 1000000000 + t.tv_nsec;
+    int64_t now = sd_clock_ns();
     if (p->start_ns == 0)
         p->start_ns = now;
     if (now - p->start_ns > SPIN_ALONE_NS)

@@ -44,24 +44,36 @@ static void measure(sd_tree *tree) {
         tree->n_leaves += sd_tree_n_children(tree, i) == 0;
 }
 
-sd_status sd_tree_new(sd_tree *tree, int n_nodes, const int32_t *token, const int32_t *parent) {
-    *tree = (sd_tree){0};
-    SD_TRY(check_shape(n_nodes, token, parent));
-    size_t n = (size_t)n_nodes;
+sd_status sd_tree_reserve(sd_tree *tree, int max_nodes) {
+    size_t n = (size_t)max_nodes;
     void *block;
+    *tree = (sd_tree){0};
     SD_TRY(sd_alloc(&block, 5 * n + 1, sizeof(int32_t)));
-    tree->n_nodes = n_nodes;
     tree->token = block;
     tree->parent = tree->token + n;
     tree->depth = tree->parent + n;
     tree->child_start = tree->depth + n;
     tree->child = tree->child_start + n + 1;
-    memcpy(tree->parent, parent, n * sizeof *parent);
-    for (size_t i = 0; i < n; i++)
+    return SD_OK;
+}
+
+sd_status sd_tree_set(sd_tree *tree, int n_nodes, const int32_t *token, const int32_t *parent) {
+    SD_TRY(check_shape(n_nodes, token, parent));
+    tree->n_nodes = n_nodes;
+    tree->n_leaves = tree->max_depth = 0;
+    memcpy(tree->parent, parent, (size_t)n_nodes * sizeof *parent);
+    for (int i = 0; i < n_nodes; i++)
         tree->token[i] = token == NULL ? SD_NO_TOKEN : token[i];
     link_children(tree);
     measure(tree);
     return SD_OK;
+}
+
+sd_status sd_tree_new(sd_tree *tree, int n_nodes, const int32_t *token, const int32_t *parent) {
+    *tree = (sd_tree){0};
+    SD_TRY(check_shape(n_nodes, token, parent));
+    SD_TRY(sd_tree_reserve(tree, n_nodes));
+    return sd_tree_set(tree, n_nodes, token, parent);
 }
 
 void sd_tree_free(sd_tree *tree) {

@@ -28,6 +28,10 @@ typedef struct {
 sd_status sd_tree_new(sd_tree *tree, int n_nodes, const int32_t *token, const int32_t *parent);
 void sd_tree_free(sd_tree *tree);
 
+/* Room for any tree of up to max_nodes, and then a tree in it, without allocating. */
+sd_status sd_tree_reserve(sd_tree *tree, int max_nodes);
+sd_status sd_tree_set(sd_tree *tree, int n_nodes, const int32_t *token, const int32_t *parent);
+
 static inline int sd_tree_n_children(const sd_tree *tree, int node) {
     return tree->child_start[node + 1] - tree->child_start[node];
 }

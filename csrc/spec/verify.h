@@ -87,6 +87,8 @@ typedef struct {
     int32_t bonus;
     int32_t *path;    /* [n_nodes] the accepted nodes from the root down, the root left out */
     uint8_t *outcome; /* [n_nodes] an sd_outcome for each node */
+    float *p;         /* [n_nodes] p of each node that was looked at, the others as they were; or
+                         NULL, which may be faster */
 } sd_verdict;
 
 /* Room for one verification at a time, for one vocabulary. It grows when a tree needs more than any

@@ -43,8 +43,13 @@ int sd_verification_follow(const sd_verification *v, int node, int32_t token) {
 
 sd_status sd_law_open(const sd_verification *v, int node, sd_law *law) {
     *law = (sd_law){.node = node, .slot = -1, .mass = 1, .q_left = 1};
-    return sd_dist_init(v->rows, &v->rule->sampling, sd_verification_row(v, node), v->input->vocab,
-                        sd_verification_row_name(v, node), &v->scratch->dist, &law->dist);
+    SD_TRY(sd_dist_init(v->rows, &v->rule->sampling, sd_verification_row(v, node), v->input->vocab,
+                        sd_verification_row_name(v, node), &v->scratch->dist, &law->dist));
+    for (int k = 0; v->verdict->p != NULL && k < sd_tree_n_children(v->tree, node); k++) {
+        int child = sd_verification_child(v, node, k);
+        v->verdict->p[child] = sd_dist_prob(&law->dist, v->tree->token[child]);
+    }
+    return SD_OK;
 }
 
 void sd_law_close(const sd_verification *v, const sd_law *law) {

@@ -9,6 +9,9 @@ static sd_status is_surely_kept(const sd_verification *v, int child, bool *is_ke
     const sd_verify_input *input = v->input;
     int node = v->tree->parent[child];
     double q, uniform = sd_verification_uniform(v, child, SD_FOR_ACCEPT);
+    *is_kept = false;
+    if (v->verdict->p != NULL)
+        return SD_OK;
     SD_TRY(sd_draft_prob(input, child, &q));
     *is_kept = sd_dist_surely_exceeds(v->rows, &v->rule->sampling, sd_verification_row(v, node),
                                       input->vocab, v->tree->token[child], uniform * q);
