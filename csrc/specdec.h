@@ -7,6 +7,7 @@
 #ifndef SPECDEC_H
 #define SPECDEC_H
 
+#include "core/clock.h"
 #include "core/cpu.h"
 #include "core/memory.h"
 #include "core/rng.h"
@@ -22,10 +23,13 @@
 #include "spec/dist.h"
 #include "spec/formulas.h"
 #include "spec/growmap.h"
+#include "spec/length.h"
 #include "spec/ngram.h"
+#include "spec/penalty.h"
 #include "spec/rows.h"
 #include "spec/search.h"
 #include "spec/suffix.h"
+#include "spec/top.h"
 #include "spec/tree.h"
 #include "spec/tree_svg.h"
 #include "spec/verify.h"
@@ -37,5 +41,12 @@
 #include "model/config.h"
 #include "model/forward.h"
 #include "model/model.h"
+
+#include "draft/cascade.h"
+#include "draft/drafter.h"
+#include "draft/lookup.h"
+#include "draft/model_drafters.h"
+
+#include "decode/decoder.h"
 
 #endif

@@ -192,6 +192,27 @@ PyObject *sd_py_view(PyObject *owner, const int32_t *items, Py_ssize_t n) {
     return array;
 }
 
+static void free_records(PyObject *capsule) {
+    sd_free(PyCapsule_GetPointer(capsule, NULL));
+}
+
+PyObject *sd_py_records(PyObject *dtype, void *records, Py_ssize_t n) {
+    npy_intp dims[1] = {n};
+    PyObject *capsule = records != NULL ? PyCapsule_New(records, NULL, free_records) : NULL;
+    if (records != NULL && capsule == NULL) {
+        sd_free(records);
+        return NULL;
+    }
+    PyObject *array =
+        PyArray_NewFromDescr(&PyArray_Type, (PyArray_Descr *)Py_NewRef(dtype), 1, dims, NULL,
+                             records, records != NULL ? NPY_ARRAY_CARRAY : 0, NULL);
+    if (array == NULL || PyArray_SetBaseObject((PyArrayObject *)array, capsule) < 0) {
+        Py_XDECREF(array == NULL ? capsule : array);
+        return NULL;
+    }
+    return array;
+}
+
 int sd_py_take_int(PyObject *object, const char *name, long long low, long long high,
                    long long *value) {
     int overflow;

@@ -53,6 +53,9 @@ void *sd_py_data(PyObject *array);
 /* A read-only view of int32 memory that `owner` keeps. */
 PyObject *sd_py_view(PyObject *owner, const int32_t *items, Py_ssize_t n);
 
+/* Records that the array takes over and gives back to sd_free; NULL with an exception set. */
+PyObject *sd_py_records(PyObject *dtype, void *records, Py_ssize_t n);
+
 /* A whole number from Python in [low, high]; the message names the argument. */
 int sd_py_take_int(PyObject *object, const char *name, long long low, long long high,
                    long long *value);

@@ -1,6 +1,8 @@
 /* specdec.Model: weights, loaded or drawn. */
 #include "python/model_type.h"
 
+#include <stdbool.h>
+
 #include "python/arrays.h"
 #include "python/hub.h"
 
@@ -29,87 +31,123 @@ static PyObject *call_json(const char *name, PyObject *object) {
 }
 
 /* A Model over `model`, which it takes over, with the dict that its config's text says. */
-static PyObject *wrap(PyTypeObject *type, sd_model *model, PyObject *config_text) {
-    PyObject *config = call_json("loads", config_text);
-    sd_py_model *self = config != NULL ? (sd_py_model *)type->tp_alloc(type, 0) : NULL;
+static PyObject *wrap(PyTypeObject *type, sd_model *model, PyObject *config,
+                      PyObject *generation_config) {
+    sd_py_model *self = (sd_py_model *)type->tp_alloc(type, 0);
     if (self == NULL) {
         sd_model_free(model);
-        Py_XDECREF(config);
         return NULL;
     }
     self->model = model;
-    self->config = config;
+    self->config = Py_NewRef(config);
+    self->generation_config = Py_NewRef(generation_config);
     return (PyObject *)self;
 }
 
-static PyObject *config_text(const sd_py_state *state, PyObject *folder) {
-    PyObject *path = PyBytes_FromFormat("%s/config.json", PyBytes_AS_STRING(folder)), *text;
+/* A JSON file of the folder as a dict. One that need not be there is empty if it is not. */
+static PyObject *read_json(const sd_py_state *state, PyObject *folder, const char *name,
+                           bool is_needed) {
+    PyObject *path = PyBytes_FromFormat("%s/%s", PyBytes_AS_STRING(folder), name), *text;
     uint8_t *bytes;
     size_t n_bytes;
     if (path == NULL)
         return NULL;
+    if (!is_needed && !sd_file_is_there(PyBytes_AS_STRING(path))) {
+        Py_DECREF(path);
+        return PyDict_New();
+    }
     sd_status status = sd_file_read(PyBytes_AS_STRING(path), SD_CONFIG_BYTES, &bytes, &n_bytes);
-    Py_DECREF(path);
-    if (status != SD_OK)
+    if (status != SD_OK) {
+        Py_DECREF(path);
         return sd_py_raise(state, status);
+    }
     text = PyUnicode_DecodeUTF8((const char *)bytes, (Py_ssize_t)n_bytes, NULL);
     sd_free(bytes);
-    return text;
+    PyObject *object = text != NULL ? call_json("loads", text) : NULL;
+    Py_XDECREF(text);
+    if (object == NULL || !PyDict_Check(object)) {
+        PyErr_Format(state->format_error, "%s: not a JSON object", PyBytes_AS_STRING(path));
+        Py_CLEAR(object);
+    }
+    Py_DECREF(path);
+    return object;
+}
+
+static PyObject *load(PyTypeObject *class, PyObject *folder, const sd_model_options *options) {
+    const sd_py_state *state = PyType_GetModuleState(class);
+    sd_model *model;
+    sd_status status;
+    PyObject *self = NULL, *config = read_json(state, folder, "config.json", true);
+    PyObject *generation_config =
+        config != NULL ? read_json(state, folder, "generation_config.json", false) : NULL;
+    if (generation_config != NULL) {
+        Py_BEGIN_ALLOW_THREADS
+        status = sd_model_load(PyBytes_AS_STRING(folder), options, &model);
+        Py_END_ALLOW_THREADS
+        self = status == SD_OK ? wrap(class, model, config, generation_config)
+                               : sd_py_raise(state, status);
+    }
+    Py_XDECREF(config);
+    Py_XDECREF(generation_config);
+    return self;
 }
 
 static PyObject *model_load(PyObject *class, PyObject *args, PyObject *kwargs) {
     static char *names[] = {"path", "device", "dtype", NULL};
-    PyObject *path_object, *folder, *text, *self = NULL;
+    PyObject *path;
     const char *dtype = "bf16";
     const sd_py_state *state = PyType_GetModuleState((PyTypeObject *)class);
     sd_model_options options = {.device = "cpu", .level = state->level};
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|$ss:load", names, &path_object,
-                                     &options.device, &dtype) ||
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|$ss:load", names, &path, &options.device,
+                                     &dtype) ||
         take_dtype(dtype, &options.dtype) < 0)
         return NULL;
-    folder = sd_py_model_folder(path_object);
-    text = folder != NULL ? config_text(state, folder) : NULL;
-    if (text != NULL) {
-        sd_model *model;
-        sd_status status;
-        Py_BEGIN_ALLOW_THREADS
-        status = sd_model_load(PyBytes_AS_STRING(folder), &options, &model);
-        Py_END_ALLOW_THREADS
-        self =
-            status == SD_OK ? wrap((PyTypeObject *)class, model, text) : sd_py_raise(state, status);
-    }
-    Py_XDECREF(text);
+    PyObject *folder = sd_py_model_folder(path);
+    PyObject *self = folder != NULL ? load((PyTypeObject *)class, folder, &options) : NULL;
     Py_XDECREF(folder);
+    return self;
+}
+
+static PyObject *draw(PyTypeObject *class, PyObject *text, PyObject *config, uint64_t seed,
+                      const sd_model_options *options) {
+    Py_ssize_t n_bytes;
+    const char *json = PyUnicode_AsUTF8AndSize(text, &n_bytes);
+    const sd_py_state *state = PyType_GetModuleState(class);
+    sd_config shape;
+    sd_model *model;
+    if (json == NULL)
+        return NULL;
+    sd_status status = sd_config_parse(json, (size_t)n_bytes, "config", &shape);
+    if (status == SD_OK) {
+        Py_BEGIN_ALLOW_THREADS
+        status = sd_model_random(&shape, seed, options, &model);
+        Py_END_ALLOW_THREADS
+    }
+    if (status != SD_OK)
+        return sd_py_raise(state, status);
+    PyObject *empty = PyDict_New();
+    PyObject *self = empty != NULL ? wrap(class, model, config, empty) : NULL;
+    Py_XDECREF(empty);
     return self;
 }
 
 static PyObject *model_random(PyObject *class, PyObject *args, PyObject *kwargs) {
     static char *names[] = {"config", "seed", "device", "dtype", NULL};
-    PyObject *config_object, *text, *self = NULL;
+    PyObject *object, *self = NULL;
     unsigned long long seed = 0;
-    const char *dtype = "bf16", *json;
+    const char *dtype = "bf16";
     const sd_py_state *state = PyType_GetModuleState((PyTypeObject *)class);
     sd_model_options options = {.device = "cpu", .level = state->level};
-    Py_ssize_t n_bytes;
-    sd_config config;
-    sd_model *model;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|$Kss:random", names, &config_object, &seed,
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O|$Kss:random", names, &object, &seed,
                                      &options.device, &dtype) ||
         take_dtype(dtype, &options.dtype) < 0)
         return NULL;
-    text = call_json("dumps", config_object);
-    if (text == NULL || (json = PyUnicode_AsUTF8AndSize(text, &n_bytes)) == NULL) {
-        Py_XDECREF(text);
-        return NULL;
-    }
-    sd_status status = sd_config_parse(json, (size_t)n_bytes, "config", &config);
-    if (status == SD_OK) {
-        Py_BEGIN_ALLOW_THREADS
-        status = sd_model_random(&config, seed, &options, &model);
-        Py_END_ALLOW_THREADS
-    }
-    self = status == SD_OK ? wrap((PyTypeObject *)class, model, text) : sd_py_raise(state, status);
-    Py_DECREF(text);
+    PyObject *text = call_json("dumps", object);
+    PyObject *config = text != NULL ? call_json("loads", text) : NULL; /* a copy of its own */
+    if (config != NULL)
+        self = draw((PyTypeObject *)class, text, config, seed, &options);
+    Py_XDECREF(config);
+    Py_XDECREF(text);
     return self;
 }
 
@@ -118,6 +156,7 @@ static void model_dealloc(PyObject *object) {
     PyTypeObject *type = Py_TYPE(object);
     sd_model_free(self->model);
     Py_XDECREF(self->config);
+    Py_XDECREF(self->generation_config);
     type->tp_free(object);
     Py_DECREF(type);
 }
@@ -137,6 +176,21 @@ static const sd_model *model_of(PyObject *object) {
 
 static PyObject *get_config(PyObject *object, void *Py_UNUSED(unused)) {
     return PyDict_Copy(((sd_py_model *)object)->config);
+}
+
+static PyObject *get_generation_config(PyObject *object, void *Py_UNUSED(unused)) {
+    return PyDict_Copy(((sd_py_model *)object)->generation_config);
+}
+
+/* generation_config.json has the last word on which tokens end a text. */
+static PyObject *get_eos_ids(PyObject *object, void *Py_UNUSED(unused)) {
+    const sd_py_model *self = (const sd_py_model *)object;
+    PyObject *ids = PyDict_GetItemString(self->generation_config, "eos_token_id");
+    if (ids == NULL && PyDict_Check(self->config))
+        ids = PyDict_GetItemString(self->config, "eos_token_id");
+    if (ids == NULL || ids == Py_None)
+        return PyTuple_New(0);
+    return PyList_Check(ids) ? PyList_AsTuple(ids) : PyTuple_Pack(1, ids);
 }
 
 static PyObject *get_dtype(PyObject *object, void *Py_UNUSED(unused)) {
@@ -189,6 +243,9 @@ static PyMethodDef model_methods[] = {
 
 static PyGetSetDef model_getset[] = {
     {"config", get_config, NULL, "config.json as a dict.", NULL},
+    {"generation_config", get_generation_config, NULL,
+     "generation_config.json as a dict; empty if there is none.", NULL},
+    {"eos_ids", get_eos_ids, NULL, "The tokens that end a text.", NULL},
     {"dtype", get_dtype, NULL, "'f32' or 'bf16'.", NULL},
     {"device", get_device, NULL, "Where the weights are.", NULL},
     {"nbytes", get_nbytes, NULL, "Memory of the weights.", NULL},

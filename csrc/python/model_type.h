@@ -7,7 +7,8 @@
 
 typedef struct {
     PyObject_HEAD sd_model *model;
-    PyObject *config; /* a dict, as it was read */
+    PyObject *config; /* dicts, as they were read */
+    PyObject *generation_config;
 } sd_py_model;
 
 typedef struct {

@@ -11,7 +11,10 @@ PyObject *sd_py_raise(const sd_py_state *state, sd_status status) {
         [SD_IO] = PyExc_OSError,
         [SD_NO_MEMORY] = PyExc_MemoryError,
         [SD_UNSUPPORTED] = PyExc_RuntimeError,
+        [SD_CALLBACK] = PyExc_RuntimeError,
     };
+    if (status == SD_CALLBACK && PyErr_Occurred())
+        return NULL;
     PyErr_Format(types[status], "%s", sd_status_detail()); /* paths need not be UTF-8 */
     return NULL;
 }
@@ -143,7 +146,8 @@ static int module_exec(PyObject *module) {
         sd_py_add_sampling(module, state) < 0 || sd_py_add_tree(module, state) < 0 ||
         sd_py_add_ngram(module, state) < 0 || sd_py_add_suffix(module, state) < 0 ||
         sd_py_add_verdicts(module, state) < 0 || sd_py_add_search(module, state) < 0 ||
-        sd_py_add_model(module, state) < 0 || sd_py_add_cache(module, state) < 0)
+        sd_py_add_model(module, state) < 0 || sd_py_add_cache(module, state) < 0 ||
+        sd_py_add_drafters(module, state) < 0 || sd_py_add_decoder(module, state) < 0)
         return -1;
     for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
         if (PyModule_AddFunctions(module, tables[i]) < 0)
@@ -166,7 +170,13 @@ static int module_exec(PyObject *module) {
     X(suffix_proposal)                                                                             \
     X(model_type)                                                                                  \
     X(cache_type)                                                                                  \
-    X(forward_result)
+    X(forward_result)                                                                              \
+    X(drafter_type)                                                                                \
+    X(decoder_type)                                                                                \
+    X(stream_type)                                                                                 \
+    X(generation)                                                                                  \
+    X(round_dtype)                                                                                 \
+    X(node_dtype)
 
 static int module_traverse(PyObject *module, visitproc visit, void *arg) {
     sd_py_state *state = PyModule_GetState(module);

@@ -24,6 +24,12 @@ typedef struct {
     PyTypeObject *model_type;
     PyTypeObject *cache_type;
     PyObject *forward_result;
+    PyTypeObject *drafter_type;
+    PyTypeObject *decoder_type;
+    PyTypeObject *stream_type;
+    PyObject *generation;
+    PyObject *round_dtype; /* numpy.dtype */
+    PyObject *node_dtype;
     _Atomic(sd_verify_scratch *) spare_scratch; /* of the last verify; NULL while one is using it */
 } sd_py_state;
 
@@ -50,6 +56,8 @@ int sd_py_add_verdicts(PyObject *module, sd_py_state *state);
 int sd_py_add_search(PyObject *module, sd_py_state *state);
 int sd_py_add_model(PyObject *module, sd_py_state *state);
 int sd_py_add_cache(PyObject *module, sd_py_state *state);
+int sd_py_add_drafters(PyObject *module, sd_py_state *state);
+int sd_py_add_decoder(PyObject *module, sd_py_state *state);
 
 /* A type from its spec, added to the module under its own name. */
 PyTypeObject *sd_py_add_type(PyObject *module, PyType_Spec *spec);

@@ -1,4 +1,6 @@
 /* specdec.SuffixCorpus and specdec.SuffixIndex. */
+#include "python/suffix_type.h"
+
 #include "python/arrays.h"
 #include "python/busy.h"
 #include "python/tree_type.h"
@@ -16,6 +18,18 @@ typedef struct {
     int max_depth;
     sd_py_busy busy;
 } index_object;
+
+sd_suffix_corpus *sd_py_corpus_of(PyObject *corpus) {
+    return corpus != NULL ? ((corpus_object *)corpus)->corpus : NULL;
+}
+
+int sd_py_lock_corpus(PyObject *corpus) {
+    return sd_py_enter(&((corpus_object *)corpus)->busy, corpus);
+}
+
+void sd_py_unlock_corpus(PyObject *corpus) {
+    sd_py_leave(&((corpus_object *)corpus)->busy);
+}
 
 static PyObject *corpus_new(PyTypeObject *type, PyObject *args, PyObject *kwargs) {
     static char *names[] = {"max_tokens", "max_depth", NULL};

@@ -77,9 +77,9 @@ MUTANTS = [
     Mutant(
         "many rows round their products otherwise than few",
         "csrc/backend/cpu/product_text.h",
-        "            sum[r][0] = PRODUCT_STEP(sum[r][0], a, first);",
-        """sum[r][0] = rows > 4 ? vf_add(sum[r][0], PRODUCT_STEP(vf_set(0), a, first))
-                                : PRODUCT_STEP(sum[r][0], a, first);""",
+        "                sum[r][p] = PRODUCT_STEP(sum[r][p], a, b[p]);",
+        """sum[r][p] = rows > 4 ? vf_add(sum[r][p], PRODUCT_STEP(vf_set(0), a, b[p]))
+                                : PRODUCT_STEP(sum[r][p], a, b[p]);""",
         "tests/model/test_invariance.py",
     ),
     Mutant(
@@ -102,6 +102,34 @@ MUTANTS = [
         "        SD_REQUIRE(b->start[part] < b->start[part + 1], BAD_ARGUMENT,",
         "        SD_REQUIRE(b->start[part] != b->start[part + 1], BAD_ARGUMENT,",
         "tests/model/test_cache.py",
+    ),
+    Mutant(
+        "a sequence is verified with the rows of the first",
+        "csrc/decode/round.c",
+        ".logits = d->logits + (size_t)p->first_row * (size_t)d->vocab,",
+        ".logits = d->logits,",
+        "tests/decode/test_lossless.py",
+    ),
+    Mutant(
+        "every token of a chain is said to be drawn from the first row of q",
+        "csrc/draft/chain.c",
+        "sd_dist_probs(m->rows, &dist, rows + (size_t)step * (size_t)m->vocab, &m->scratch);",
+        "sd_dist_probs(m->rows, &dist, rows, &m->scratch);",
+        "tests/decode/test_law.py",
+    ),
+    Mutant(
+        "the penalty does not know of drafted tokens",
+        "csrc/decode/round.c",
+        "for (int i = node; i > 0; i = p->tree.parent[i])",
+        "for (int i = 0; i > 0; i = p->tree.parent[i])",
+        "tests/decode/test_requests.py",
+    ),
+    Mutant(
+        "what was refused stays in the draft model's cache",
+        "csrc/draft/model_draft.c",
+        "for (int i = 0; i < n->n_path && s->node_row[n->path[i]] != SD_NOT_FED; i++)",
+        "for (int i = 0; i < n->n_path && s->node_row[n->path[i]] != SD_NOT_FED; i += 2)",
+        "tests/draft/test_model_drafters.py",
     ),
 ]
 

@@ -1,4 +1,4 @@
-"""Speculative decoding, one primitive at a time: trees, lookups, samplers and verifiers on arrays.
+"""Speculative decoding: the loop with its models, and every part of it on arrays.
 
 Arrays may be NumPy arrays or any CPU object with ``__dlpack__`` (torch, JAX, ...). A C-contiguous
 last axis of the right type is used where it lies; anything else is copied once. ``p`` is the
@@ -11,6 +11,7 @@ from typing import Any, Final, Literal, NamedTuple, Protocol, TypeAlias, final
 
 import numpy as np
 from numpy.typing import NDArray
+from typing_extensions import disjoint_base
 
 class _DLPack(Protocol):
     def __dlpack__(self, *, stream: Any = None) -> Any: ...
@@ -208,6 +209,10 @@ class Model:
     @property
     def config(self) -> dict[str, Any]: ...
     @property
+    def generation_config(self) -> dict[str, Any]: ...
+    @property
+    def eos_ids(self) -> tuple[int, ...]: ...
+    @property
     def dtype(self) -> Literal["f32", "bf16"]: ...
     @property
     def device(self) -> str: ...
@@ -264,6 +269,154 @@ class Cache:
     @property
     def nbytes(self) -> int: ...
     def __len__(self) -> int: ...
+
+@disjoint_base
+class Drafter:
+    """Inherit from this to draft in Python; the methods but propose() may be left out."""
+
+    max_nodes: int = 16
+    taps: Sequence[int] = ()
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any: ...
+    @property
+    def sequence(self) -> int: ...
+    @property
+    def features(self) -> NDArray[np.float32] | None: ...
+    def begin(self, context: NDArray[np.int32], /) -> None: ...
+    def propose(
+        self, context: NDArray[np.int32], budget: int, /
+    ) -> Tree | tuple[Tree, _Draft] | None: ...
+    def observe(self, accepted: NDArray[np.int32], /) -> None: ...
+    def end(self) -> None: ...
+
+@final
+class Ngram(Drafter):
+    """Prompt lookup: what followed the text's last n-gram before."""
+
+    def __new__(
+        cls,
+        num_tokens: int = 5,
+        *,
+        min_n: int = 1,
+        max_n: int = 3,
+        match: Literal["first", "last"] = "first",
+    ) -> Ngram: ...
+
+@final
+class Suffix(Drafter):
+    """Suffix drafting over the text and, with a corpus, over earlier ones."""
+
+    def __new__(
+        cls,
+        num_tokens: int = 16,
+        *,
+        max_depth: int = 24,
+        max_branch: int = 1,
+        min_prob: float = 0.1,
+        factor: float = 1.0,
+        offset: float = 0.0,
+        min_score: float = 0.0,
+        corpus: SuffixCorpus | None = None,
+    ) -> Suffix: ...
+
+@final
+class DraftModel(Drafter):
+    """A chain from a smaller model with the same tokens."""
+
+    def __new__(
+        cls,
+        model: Model,
+        num_tokens: int = 5,
+        *,
+        confidence: float = 0.0,
+        schedule: Literal["constant", "heuristic", "adaptive"] = "constant",
+        max_tokens: int = ...,
+    ) -> DraftModel: ...
+
+@final
+class StaticTree(Drafter):
+    """A tree of a given shape, filled in by a draft model."""
+
+    def __new__(cls, model: Model, tree: Tree, *, draws: bool = True) -> StaticTree: ...
+
+@final
+class DynamicTree(Drafter):
+    """The tree that a draft model finds likeliest."""
+
+    def __new__(
+        cls, model: Model, num_nodes: int = 60, *, depth: int = 6, width: int = 10, branch: int = 10
+    ) -> DynamicTree: ...
+
+@final
+class Cascade(Drafter):
+    """The first drafter that proposes anything."""
+
+    def __new__(cls, *drafters: Drafter) -> Cascade: ...
+
+class Generation(NamedTuple):
+    tokens: NDArray[np.int32]
+    finish: Literal["stop", "length", "unfinished"]
+    prompt_tokens: int
+    shared_tokens: int  # of the prompt, that another request had read
+    rounds: NDArray[np.void]
+    nodes: NDArray[np.void] | None
+    seconds: float
+    prefill_seconds: float
+    first_token_seconds: float
+    seconds_per_token: float  # after the first round
+
+@final
+class Decoder:
+    """Draft, forward, verify, commit. Without a drafter this is plain decoding."""
+
+    def __new__(
+        cls,
+        model: Model,
+        drafter: Drafter | None = None,
+        *,
+        verifier: _Method = "auto",
+        sampling: Sampling | None = None,
+        max_length: int = 2048,
+        max_batch: int = 1,
+        repetition_penalty: float = 1.0,
+        trace_nodes: bool = False,
+        replacement: bool = False,
+        epsilon: float = 0.09,
+        delta: float = 0.3,
+    ) -> Decoder: ...
+    def generate(
+        self,
+        prompts: Sequence[_Ints],
+        *,
+        max_tokens: int = 128,
+        stop_ids: _Ints | None = None,
+        stop_sequences: Sequence[_Ints] | None = None,
+        ignore_eos: bool = False,
+        requests: Sequence[int] | None = None,
+        seeds: Sequence[int] | None = None,
+        reuse_prefix: bool = False,
+    ) -> list[Generation]: ...
+    def stream(
+        self,
+        prompt: _Ints,
+        *,
+        max_tokens: int = 128,
+        stop_ids: _Ints | None = None,
+        stop_sequences: Sequence[_Ints] | None = None,
+        ignore_eos: bool = False,
+        request: int = 0,
+        seed: int | None = None,
+        reuse_prefix: bool = False,
+    ) -> Stream: ...
+
+@final
+class Stream:
+    """The tokens of a text, round by round: ``Decoder.stream(prompt)``."""
+
+    def __iter__(self) -> Stream: ...
+    def __next__(self) -> NDArray[np.int32]: ...
+    def close(self) -> None: ...
+    @property
+    def generation(self) -> Generation | None: ...
 
 def argmax(logits: _Array, /) -> NDArray[np.int32]: ...
 def probs(logits: _Array, sampling: Sampling) -> NDArray[np.float32]: ...
