@@ -77,9 +77,9 @@ MUTANTS = [
     Mutant(
         "many rows round their products otherwise than few",
         "csrc/backend/cpu/product_text.h",
-        "                sum[r][p] = PRODUCT_STEP(sum[r][p], a, b[p]);",
-        """sum[r][p] = rows > 4 ? vf_add(sum[r][p], PRODUCT_STEP(vf_set(0), a, b[p]))
-                                : PRODUCT_STEP(sum[r][p], a, b[p]);""",
+        "            sum[r][0] = PRODUCT_STEP(sum[r][0], a, first);",
+        """sum[r][0] = rows > 4 ? vf_add(sum[r][0], PRODUCT_STEP(vf_set(0), a, first))
+                                : PRODUCT_STEP(sum[r][0], a, first);""",
         "tests/model/test_invariance.py",
     ),
     Mutant(
