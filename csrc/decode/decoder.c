@@ -225,13 +225,15 @@ static int shared_with(const sd_place *p, const sd_request *r) {
     return n;
 }
 
-/* The free place that knows the prompt best, and whoever knows it best of all. */
+/* The free place that knows the prompt best, and whoever knows it best of all. A drafter that reads
+ * the target's hidden states has to be shown those of the whole prompt. */
 static int choose_place(const sd_decoder *d, const sd_request *r, int *source, int *n_shared) {
     int place = -1, known = -1;
+    bool has_taps = d->drafter != NULL && d->drafter->n_taps > 0;
     *source = -1;
     *n_shared = 0;
     for (int i = 0; i < d->options.max_batch; i++) {
-        int n = r->reuses ? shared_with(&d->places[i], r) : 0;
+        int n = r->reuses && !has_taps ? shared_with(&d->places[i], r) : 0;
         if (!d->places[i].is_taken && n > known) {
             place = i;
             known = n;

@@ -266,6 +266,7 @@ static sd_status commit(sd_decoder *d, int n, const times *t) {
         round->draft_ns = t->drafted - t->begun;
         round->forward_ns = t->forwarded - t->drafted;
         round->verify_ns = t->verified - t->forwarded;
+        trace->n_rounds++;
         d->news[i].n_rows = rows;
         d->news[i].draft_seconds = (double)round->draft_ns * 1e-9;
         d->news[i].target_seconds = (double)round->forward_ns * 1e-9;
@@ -275,7 +276,7 @@ static sd_status commit(sd_decoder *d, int n, const times *t) {
     int64_t now = sd_clock_ns();
     for (int i = 0; i < n; i++) {
         sd_generation *g = &d->places[d->active[i]].generation;
-        g->trace.rounds[g->trace.n_rounds++].commit_ns = now - t->verified;
+        g->trace.rounds[g->trace.n_rounds - 1].commit_ns = now - t->verified;
         if (g->first_ns == 0)
             g->first_ns = now;
     }

@@ -26,9 +26,8 @@ typedef struct {
     int sequence;
     const int32_t *text; /* the last token is the root of the first round */
     int n_text;
-    int source;   /* whose first n_shared tokens are this prompt's, or -1; it may be `sequence`, and
-                   */
-    int n_shared; /* what these sequences have been told of is still there */
+    int source;   /* the sequence, maybe this one, whose latest text began alike; or -1 */
+    int n_shared; /* with so many tokens */
 } sd_draft_start;
 
 /* A tree. The memory of the first three is the caller's; rows of q belong to the drafter and stay

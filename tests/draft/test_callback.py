@@ -84,8 +84,11 @@ def test_begin_and_observe_raise_where_they_are(pair: Any) -> None:
         drafter = Bad(lambda _: CHAIN)
         setattr(drafter, name, raises)
         decoder = specdec.Decoder(pair[0], drafter)
-        with pytest.raises(ZeroDivisionError):
+        with pytest.raises(ZeroDivisionError) as caught:
             decoder.generate([[1, 2]])
+        (made,) = caught.value.generations  # type: ignore[attr-defined]
+        if name == "observe":
+            assert 0 < len(made.tokens) == made.rounds["committed"].sum()
         delattr(drafter, name)
         assert len(decoder.generate([[1, 2]], max_tokens=5)[0].tokens) == 5
 
@@ -150,6 +153,14 @@ def test_it_is_told_everything(pair: Any) -> None:
         states = told[tuple(text)]
         expected = pair[0].cache(1024, max_rows=1024).forward(text[:-1], logits=False, taps=[0, 2])
         assert states.tobytes() == expected.tapped.tobytes()
+
+
+def test_it_is_shown_prefixes_that_others_have_read(pair: Any) -> None:
+    drafter, system = Diary(), list(range(40))
+    decoder = specdec.Decoder(pair[0], drafter)
+    made = decoder.generate([[*system, 1], [*system, 2]], max_tokens=5, reuse_prefix=True)
+    assert [states.shape[1] for _, states in drafter.finished] == [45, 45]
+    assert [g.shared_tokens for g in made] == [0, 0]
 
 
 def test_q_makes_its_draws_lossless_in_distribution(pair: Any) -> None:
