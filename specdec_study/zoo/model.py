@@ -1,0 +1,210 @@
+"""The zoo's decoder: the Qwen3 architecture, written out so that it trains quickly on a processor.
+
+Parameters carry the names of transformers' `Qwen3ForCausalLM` (Qwen3 Technical Report,
+arXiv:2505.09388), so a state dict is a checkpoint of that class and the other way round.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from specdec_study.zoo.shape import Shape
+
+
+@dataclass(slots=True)
+class Cache:
+    """Keys and values of each layer, (batch, kv heads, positions, head dim), as they grow."""
+
+    keys: list[Tensor]
+    values: list[Tensor]
+
+    def extend(self, layer: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
+        if layer == len(self.keys):
+            self.keys.append(key)
+            self.values.append(value)
+        else:
+            self.keys[layer] = torch.cat([self.keys[layer], key], 2)
+            self.values[layer] = torch.cat([self.values[layer], value], 2)
+        return self.keys[layer], self.values[layer]
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """What attention has to know of a batch: angles of its positions, and who sees whom.
+
+    Without a mask, attention is causal. With one, True is seen, and it broadcasts to
+    (batch, heads, queries, keys).
+    """
+
+    cos: Tensor
+    sin: Tensor
+    mask: Tensor | None = None
+    cache: Cache | None = None
+
+
+def rotate(x: Tensor, where: Where) -> Tensor:
+    """Rotary position embedding over halves of the head (arXiv:2104.09864)."""
+    left, right = x.chunk(2, -1)
+    return torch.cat(
+        [left * where.cos - right * where.sin, right * where.cos + left * where.sin], -1
+    )
+
+
+class Norm(nn.Module):
+    """Root mean square normalization, computed in float32."""
+
+    def __init__(self, size: int, epsilon: float) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(size))
+        self.epsilon = epsilon
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = x.float()
+        y = y * torch.rsqrt(y.pow(2).mean(-1, keepdim=True) + self.epsilon)
+        return (self.weight * y).to(x.dtype)
+
+
+class Attention(nn.Module):
+    def __init__(self, shape: Shape, layer: int) -> None:
+        super().__init__()
+        self.layer, self.head_dim = layer, shape.head_dim
+        queries, keys = shape.n_heads * shape.head_dim, shape.n_kv_heads * shape.head_dim
+        self.q_proj = nn.Linear(shape.hidden, queries, bias=False)
+        self.k_proj = nn.Linear(shape.hidden, keys, bias=False)
+        self.v_proj = nn.Linear(shape.hidden, keys, bias=False)
+        self.o_proj = nn.Linear(queries, shape.hidden, bias=False)
+        self.q_norm = Norm(shape.head_dim, shape.norm_epsilon)
+        self.k_norm = Norm(shape.head_dim, shape.norm_epsilon)
+
+    def forward(self, x: Tensor, where: Where) -> Tensor:
+        batch, length, _ = x.shape
+        q, k, v = (
+            project(x).view(batch, length, -1, self.head_dim)
+            for project in (self.q_proj, self.k_proj, self.v_proj)
+        )
+        q = rotate(self.q_norm(q).transpose(1, 2), where)
+        k = rotate(self.k_norm(k).transpose(1, 2), where)
+        v = v.transpose(1, 2)
+        if where.cache is not None:
+            k, v = where.cache.extend(self.layer, k, v)
+        mixed = F.scaled_dot_product_attention(
+            q, k, v, attn_mask=where.mask, is_causal=where.mask is None, enable_gqa=True
+        )
+        return self.o_proj(mixed.transpose(1, 2).reshape(batch, length, -1))  # type: ignore[no-any-return]
+
+
+class FeedForward(nn.Module):
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        self.gate_proj = nn.Linear(shape.hidden, shape.intermediate, bias=False)
+        self.up_proj = nn.Linear(shape.hidden, shape.intermediate, bias=False)
+        self.down_proj = nn.Linear(shape.intermediate, shape.hidden, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.down_proj(F.silu(self.gate_proj(x)) * self.up_proj(x))  # type: ignore[no-any-return]
+
+
+class Layer(nn.Module):
+    def __init__(self, shape: Shape, layer: int) -> None:
+        super().__init__()
+        self.input_layernorm = Norm(shape.hidden, shape.norm_epsilon)
+        self.self_attn = Attention(shape, layer)
+        self.post_attention_layernorm = Norm(shape.hidden, shape.norm_epsilon)
+        self.mlp = FeedForward(shape)
+
+    def forward(self, x: Tensor, where: Where) -> Tensor:
+        x = x + self.self_attn(self.input_layernorm(x), where)
+        return x + self.mlp(self.post_attention_layernorm(x))  # type: ignore[no-any-return]
+
+
+class Body(nn.Module):
+    """Everything but the head, under the name `model` that checkpoints give it."""
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        self.embed_tokens = nn.Embedding(shape.vocab, shape.hidden)
+        self.layers = nn.ModuleList(Layer(shape, i) for i in range(shape.n_layers))
+        self.norm = Norm(shape.hidden, shape.norm_epsilon)
+
+    def forward(self, ids: Tensor, where: Where) -> Tensor:
+        x = self.embed_tokens(ids)
+        if torch.is_autocast_enabled(x.device.type):
+            x = x.to(torch.get_autocast_dtype(x.device.type))
+        for layer in self.layers:
+            x = layer(x, where)
+        return self.norm(x)  # type: ignore[no-any-return]
+
+
+class Decoder(nn.Module):
+    """Logits of the next token, from a head that is the embedding again."""
+
+    def __init__(self, shape: Shape) -> None:
+        super().__init__()
+        self.shape = shape
+        self.model = Body(shape)
+        self.register_buffer("angles", rotary_angles(shape), persistent=False)
+        self.initialize()
+
+    def initialize(self) -> None:
+        """Normal weights; what is added to the residual stream starts smaller with depth."""
+        scale = 0.02
+        for name, parameter in self.named_parameters():
+            if parameter.dim() == 2:
+                into_stream = name.endswith(("o_proj.weight", "down_proj.weight"))
+                deep = (2 * self.shape.n_layers) ** -0.5 if into_stream else 1.0
+                nn.init.normal_(parameter, std=scale * deep)
+
+    def where(
+        self, positions: Tensor, mask: Tensor | None = None, cache: Cache | None = None
+    ) -> Where:
+        """Positions are (length,) or, a row per sequence, (batch, length)."""
+        angles = self.angles[positions]
+        angles = angles.unsqueeze(1) if positions.dim() == 2 else angles
+        dtype = self.model.embed_tokens.weight.dtype
+        if torch.is_autocast_enabled(angles.device.type):
+            dtype = torch.get_autocast_dtype(angles.device.type)
+        return Where(angles.cos().to(dtype), angles.sin().to(dtype), mask, cache)
+
+    def hidden(self, ids: Tensor, where: Where | None = None) -> Tensor:
+        if where is None:
+            where = self.where(torch.arange(ids.shape[1], device=ids.device))
+        return self.model(ids, where)  # type: ignore[no-any-return]
+
+    def head(self, hidden: Tensor) -> Tensor:
+        return F.linear(hidden, self.model.embed_tokens.weight)
+
+    def forward(self, ids: Tensor, where: Where | None = None) -> Tensor:
+        return self.head(self.hidden(ids, where))
+
+
+def rotary_angles(shape: Shape) -> Tensor:
+    """Angle of each position and pair of lanes: (context, head dim / 2)."""
+    lanes = torch.arange(0, shape.head_dim, 2, dtype=torch.float32) / shape.head_dim
+    return torch.outer(torch.arange(shape.context, dtype=torch.float32), shape.rope_theta**-lanes)
+
+
+def save_model(model: Decoder, folder: Path) -> None:
+    """config.json and model.safetensors in bfloat16, as transformers reads them."""
+    folder.mkdir(parents=True, exist_ok=True)
+    weights = {
+        name: parameter.detach().to(torch.bfloat16).contiguous().cpu()
+        for name, parameter in model.named_parameters()
+    }
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    text = json.dumps(model.shape.config(), indent=2) + "\n"
+    (folder / "config.json").write_text(text, encoding="utf-8")
+
+
+def load_model(folder: Path) -> Decoder:
+    """The inverse of save_model, in float32."""
+    config: dict[str, Any] = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    model = Decoder(Shape.from_config(config))
+    weights = load_file(folder / "model.safetensors")
+    model.load_state_dict({name: weight.float() for name, weight in weights.items()})
+    return model
