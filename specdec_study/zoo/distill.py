@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
+from torch.nn import functional
 
 from specdec_study.zoo.batches import Batch
 from specdec_study.zoo.model import Decoder
@@ -21,10 +21,10 @@ def distillation_loss(teacher: Decoder) -> Callable[[Decoder, Batch], Tensor]:
             with torch.no_grad():
                 wanted = teacher(batch.ids)
             logits = model(batch.ids)
-        own = F.log_softmax(logits.float().flatten(0, 1), -1)
-        law = F.log_softmax(wanted.float().flatten(0, 1), -1)
-        apart = F.kl_div(own, law, reduction="none", log_target=True).sum(-1)
-        text = F.nll_loss(own, batch.labels.flatten(), reduction="none")
+        own = functional.log_softmax(logits.float().flatten(0, 1), -1)
+        law = functional.log_softmax(wanted.float().flatten(0, 1), -1)
+        apart = functional.kl_div(own, law, reduction="none", log_target=True).sum(-1)
+        text = functional.nll_loss(own, batch.labels.flatten(), reduction="none")
         weights = batch.weights.flatten()
         losses = (1 - TEXT_SHARE) * apart + TEXT_SHARE * text
         return (losses * weights).sum() / weights.sum()

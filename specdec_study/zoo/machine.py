@@ -24,7 +24,7 @@ def keep_memory() -> None:
     """Asks the allocator to keep what is freed.
 
     Activations of hundreds of megabytes come and go in every step. Given back to the system, they
-    return as fresh pages, and making these costs more than the arithmetic: steps take twice as long.
+    return as fresh pages, and making these costs more than the arithmetic.
     """
     with contextlib.suppress(OSError, AttributeError):
         mallopt = ctypes.CDLL(None).mallopt

@@ -120,7 +120,7 @@ def mix(
     tokens: int,
 ) -> list[Piece]:
     """All kinds in their shares, shuffled by the name of the stream."""
-    rng, pieces = Random(f"{stream}/mix"), []
+    rng, pieces = Random(f"{stream}/mix"), list[Piece]()
     for kind, share in NATURAL.items():
         chosen = [document for document in documents if document.kind == kind]
         rng.shuffle(chosen)

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from torch.nn import functional as F
+from torch.nn import functional
 
 from specdec_study.zoo.shape import Shape
 
@@ -93,10 +93,11 @@ class Attention(nn.Module):
         v = v.transpose(1, 2)
         if where.cache is not None:
             k, v = where.cache.extend(self.layer, k, v)
-        mixed = F.scaled_dot_product_attention(
+        mixed = functional.scaled_dot_product_attention(
             q, k, v, attn_mask=where.mask, is_causal=where.mask is None, enable_gqa=True
         )
-        return self.o_proj(mixed.transpose(1, 2).reshape(batch, length, -1))  # type: ignore[no-any-return]
+        result: Tensor = self.o_proj(mixed.transpose(1, 2).reshape(batch, length, -1))
+        return result
 
 
 class FeedForward(nn.Module):
@@ -107,7 +108,8 @@ class FeedForward(nn.Module):
         self.down_proj = nn.Linear(shape.intermediate, shape.hidden, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.down_proj(F.silu(self.gate_proj(x)) * self.up_proj(x))  # type: ignore[no-any-return]
+        result: Tensor = self.down_proj(functional.silu(self.gate_proj(x)) * self.up_proj(x))
+        return result
 
 
 class Layer(nn.Module):
@@ -120,7 +122,8 @@ class Layer(nn.Module):
 
     def forward(self, x: Tensor, where: Where) -> Tensor:
         x = x + self.self_attn(self.input_layernorm(x), where)
-        return x + self.mlp(self.post_attention_layernorm(x))  # type: ignore[no-any-return]
+        result: Tensor = x + self.mlp(self.post_attention_layernorm(x))
+        return result
 
 
 class Body(nn.Module):
@@ -138,7 +141,8 @@ class Body(nn.Module):
             x = x.to(torch.get_autocast_dtype(x.device.type))
         for layer in self.layers:
             x = layer(x, where)
-        return self.norm(x)  # type: ignore[no-any-return]
+        result: Tensor = self.norm(x)
+        return result
 
 
 class Decoder(nn.Module):
@@ -174,10 +178,11 @@ class Decoder(nn.Module):
     def hidden(self, ids: Tensor, where: Where | None = None) -> Tensor:
         if where is None:
             where = self.where(torch.arange(ids.shape[1], device=ids.device))
-        return self.model(ids, where)  # type: ignore[no-any-return]
+        result: Tensor = self.model(ids, where)
+        return result
 
     def head(self, hidden: Tensor) -> Tensor:
-        return F.linear(hidden, self.model.embed_tokens.weight)
+        return functional.linear(hidden, self.model.embed_tokens.weight)
 
     def forward(self, ids: Tensor, where: Where | None = None) -> Tensor:
         return self.head(self.hidden(ids, where))

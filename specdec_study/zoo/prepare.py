@@ -2,11 +2,13 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from random import Random
 
 from tokenizers import Tokenizer
 
 from specdec_study.zoo.chat import conversation
 from specdec_study.zoo.mixture import MADE, Rows, mix, packed
+from specdec_study.zoo.own import read_pieces
 from specdec_study.zoo.shape import VOCAB
 from specdec_study.zoo.tasks import example
 from specdec_study.zoo.tasks.material import Material, gather
@@ -39,15 +41,17 @@ def tokenizer_text(corpus: Corpus, material: Material) -> list[str]:
     return texts
 
 
-def prepare(root: Path, tokens: int, teacher: Path | None, out: Path) -> Data:
-    """The tokenizer is the teacher's, or that of a run that goes on, or trained here."""
+def prepare(root: Path, tokens: int, known: Path, own: Path | None = None) -> Data:
+    """The tokenizer is the one in a known folder, or trained here. A draft also has own answers."""
     corpus = read_corpus(root)
     material, unseen = gather(corpus.train), gather(corpus.held_out)
-    known = teacher or out
     if (known / "tokenizer.json").exists():
         tokenizer = load_tokenizer(known)
     else:
         tokenizer = train_tokenizer(tokenizer_text(corpus, material), VOCAB)
     train = mix(tokenizer, corpus.train, material, "train", tokens)
+    if own is not None:
+        train += read_pieces(own, tokenizer)
+        Random("own/mix").shuffle(train)
     held_out = mix(tokenizer, corpus.held_out, unseen, "held-out", HELD_OUT_TOKENS)
     return Data(tokenizer, packed(train), packed(held_out))

@@ -70,7 +70,8 @@ def polyline(curve: Curve, box: Sequence[float], colour: str) -> str:
 
 
 def text(x: float, y: float, words: str, colour: str = "#333") -> str:
-    return f'<text x="{x}" y="{y}" font-size="12" font-family="sans-serif" fill="{colour}">{words}</text>'
+    place = f'x="{x}" y="{y}" font-size="12" font-family="sans-serif"'
+    return f'<text {place} fill="{colour}">{words}</text>'
 
 
 def plot(log: Path, path: Path, title: str) -> None:

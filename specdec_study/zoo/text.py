@@ -11,7 +11,18 @@ from specdec_study.zoo.sources import SOURCES, Document
 
 HELD_OUT_PERCENT = 6
 SHORTEST_UNIQUE = 120
-PLAIN = str.maketrans({"‘": "'", "’": "'", "“": '"', "”": '"', "–": "-", "—": "-", "\t": "    "})
+# Curly quotes, dashes and tabulators become what a keyboard has.
+PLAIN = str.maketrans(
+    {
+        "\u2018": "'",
+        "\u2019": "'",
+        "\u201c": '"',
+        "\u201d": '"',
+        "\u2013": "-",
+        "\u2014": "-",
+        "\t": "    ",
+    }
+)
 
 
 def digest(text: str) -> int:
@@ -55,7 +66,8 @@ class Corpus:
 
 
 def split(documents: Iterable[Document]) -> Corpus:
-    train, held_out = [], []
+    train: list[Document] = []
+    held_out: list[Document] = []
     for document in documents:
         (held_out if is_held_out(document.name) else train).append(document)
     return Corpus(train, held_out)
@@ -64,6 +76,4 @@ def split(documents: Iterable[Document]) -> Corpus:
 def read_corpus(root: Path) -> Corpus:
     """All sources below the root, always in the same order."""
     documents = (document for source in SOURCES for document in source.documents(root))
-    return split(
-        without_repetition(Document(d.kind, d.name, clean(d.text)) for d in documents)
-    )
+    return split(without_repetition(Document(d.kind, d.name, clean(d.text)) for d in documents))

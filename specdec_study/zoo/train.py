@@ -1,7 +1,10 @@
 """Trains a model of the zoo.
 
     python -m specdec_study.zoo.train --model target --out DIR
-    python -m specdec_study.zoo.train --model draft --out DIR --teacher DIR_OF_THE_TARGET
+    python -m specdec_study.zoo.own --target DIR --out FILE
+    python -m specdec_study.zoo.train --model draft --out DIR --teacher DIR --own FILE
+
+The draft's teacher is the target's folder, and its own file holds answers of the target.
 
 The same command goes on where a stopped run left its checkpoint. The folder ends up as an ordinary
 model directory; what belongs to the run itself is in its folder `run`.
@@ -16,7 +19,7 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from torch.nn import functional as F
+from torch.nn import functional
 from torch.optim import Optimizer
 
 from specdec_study.zoo.batches import Batch, Batches, arrange
@@ -76,7 +79,7 @@ def next_token_loss(model: Decoder, batch: Batch) -> Tensor:
     """Cross entropy of the following tokens, by their weights."""
     with mixed_precision():
         logits = model(batch.ids)
-    losses = F.cross_entropy(
+    losses = functional.cross_entropy(
         logits.float().flatten(0, 1), batch.labels.flatten(), reduction="none"
     )
     weights = batch.weights.flatten()
@@ -133,10 +136,15 @@ def train(plan: Plan, batches: Batches, held_out: Batches, loss_of: Loss) -> Dec
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser("python -m specdec_study.zoo.train", description=__doc__)
+    parser = argparse.ArgumentParser(
+        "python -m specdec_study.zoo.train",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--model", choices=sorted(SHAPES), required=True)
     parser.add_argument("--out", type=Path, required=True, help="the folder of the model")
     parser.add_argument("--teacher", type=Path, help="the target's folder, for a draft")
+    parser.add_argument("--own", type=Path, help="the target's answers, for a draft")
     parser.add_argument("--root", type=Path, default=Path("/"), help="where the packages are")
     parser.add_argument("--tokens", type=int, default=6_500_000, help="to train on")
     parser.add_argument("--step-tokens", type=int, default=6144, help="in a step")
@@ -175,7 +183,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         stop_after=options.stop_after,
         compiled=options.compile,
     )
-    data = prepare(options.root, options.tokens, options.teacher, options.out)
+    data = prepare(options.root, options.tokens, options.teacher or options.out, options.own)
     batches = arrange(data.train, options.step_tokens, options.seed)
     held_out = arrange(data.held_out, options.step_tokens, options.seed)
     finish(train(plan, batches, held_out, loss_for(options)), data, options.out)

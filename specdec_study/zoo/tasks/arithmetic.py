@@ -69,7 +69,10 @@ def giving(rng: Random) -> Problem:
 def travel(rng: Random) -> Problem:
     """Speeds and hours on two legs."""
     first, second, third = (place(rng) for _ in range(3))
-    speeds, hours = [rng.randint(3, 9) * 10 for _ in range(2)], [rng.randint(2, 6) for _ in range(2)]
+    speeds, hours = (
+        [rng.randint(3, 9) * 10 for _ in range(2)],
+        [rng.randint(2, 6) for _ in range(2)],
+    )
     legs = [speed * hour for speed, hour in zip(speeds, hours, strict=True)]
     what = one(rng, "train", "bus", "truck", "boat", "rider")
     question = (

@@ -31,7 +31,11 @@ def record(rng: Random) -> tuple[str, int]:
     """A class with fields, its constructor and methods that name every field."""
     name = rng.choice(WORDS).title()
     fields = {field: rng.choice(sorted(KINDS)) for field in few(rng, FIELDS, 3, 5)}
-    lines = [f"class {name}:", f'    """{article(name.lower()).capitalize()} with its values."""', ""]
+    lines = [
+        f"class {name}:",
+        f'    """{article(name.lower()).capitalize()} with its values."""',
+        "",
+    ]
     signature = ", ".join(f"{field}: {kind}" for field, kind in fields.items())
     lines += [f"    def __init__(self, {signature}) -> None:"]
     lines += [f"        self.{field} = {field}" for field in fields]
@@ -76,7 +80,11 @@ def loop(rng: Random) -> tuple[str, int]:
     )[kind]
     lines = [f"def {name}({items}, {limit}):", f'    """Return {what}."""']
     lines += [f"    result = {start}", f"    for {item} in {items}:"]
-    lines += [f"        if {item}.{field} {sign} {limit}:", f"            {keep}", "    return result"]
+    lines += [
+        f"        if {item}.{field} {sign} {limit}:",
+        f"            {keep}",
+        "    return result",
+    ]
     return "\n".join(lines), rng.randint(2, 3)
 
 
@@ -100,8 +108,10 @@ def turn(rng: Random, material: Material) -> Turn:
     cut = halves(code, lines)
     ask = f"{rng.choice(ASK)}\n\n{fenced(cut.user)}"
     shown = one(rng, cut.assistant, code) if rng.random() < 0.5 else cut.assistant
-    return Turn(ask, fenced(shown)) if shown is not code else Turn(
-        ask.replace(":", ", from its first line on:", 1), fenced(code)
+    return (
+        Turn(ask, fenced(shown))
+        if shown is not code
+        else Turn(ask.replace(":", ", from its first line on:", 1), fenced(code))
     )
 
 

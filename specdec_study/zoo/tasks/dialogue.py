@@ -94,7 +94,9 @@ def plan(rng: Random) -> Turns:
     wish = in_words([f"the {where} at {hour}" for hour, where in zip(hours, places, strict=True)])
 
     def written(who: str) -> str:
-        lines = [f"{hour}:00 - {who} goes to the {p}" for hour, p in zip(hours, places, strict=True)]
+        lines = [
+            f"{hour}:00 - {who} goes to the {p}" for hour, p in zip(hours, places, strict=True)
+        ]
         return f"Plan for {who}:\n" + "\n".join(lines)
 
     return (

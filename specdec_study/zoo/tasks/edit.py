@@ -6,14 +6,19 @@ from random import Random
 
 from specdec_study.zoo.chat import Example, Turn
 from specdec_study.zoo.tasks.material import Material, sentences
-from specdec_study.zoo.tasks.words import FIRST, GOODS, JOBS, WORDS, few, one, person, place
+from specdec_study.zoo.tasks.words import FIRST, GOODS, JOBS, WORDS, few, listed, one, person, place
 
 LONG_WORD = re.compile(r"\b[a-z]{4,}\b")
 NAME = re.compile(r"\b[a-z][a-z_]{2,}\b")
 KEYWORDS = frozenset(
-    """and assert async await break class continue def del elif else except finally for from global
-    import lambda nonlocal not pass raise return self try while with yield None True False int str
-    len list dict set tuple super range isinstance getattr setattr hasattr object type""".split()
+    listed(
+        """
+        and assert async await break class continue def del elif else except finally for
+        from global import lambda nonlocal not pass raise return self try while with yield
+        None True False int str len list dict set tuple super range isinstance getattr
+        setattr hasattr object type
+        """
+    )
 )
 
 

@@ -39,12 +39,14 @@ def life(rng: Random) -> tuple[str, list[Fact]]:
             f"What was the first work of {who}?",
             article(other),
         ),
-        (f"In {moved} {who} became {article(job)}.", f"When did {who} become {article(job)}?",
-         str(moved)),
+        (
+            f"In {moved} {who} became {article(job)}.",
+            f"When did {who} become {article(job)}?",
+            str(moved),
+        ),
         (f'The best known work is "{work}".', f"What is the best known work of {who}?", work),
         (f"A close friend was {friend}.", f"Who was a close friend of {who}?", friend),
-        (f"{who} collected {number} {thing}.", f"How many {thing} did {who} collect?",
-         str(number)),
+        (f"{who} collected {number} {thing}.", f"How many {thing} did {who} collect?", str(number)),
         (f"{who} died in {place(rng)} in {died}.", f"In which year did {who} die?", str(died)),
     ]
     return who, pick(rng, facts)
@@ -59,11 +61,13 @@ def town_of(rng: Random) -> tuple[str, list[Fact]]:
     facts = [
         (f"{town} is a town by the lake {lake}.", f"By which lake is {town}?", lake),
         (f"It was founded in {year}.", f"When was {town} founded?", str(year)),
-        (f"About {people} people live in {town}.", f"How many people live in {town}?",
-         str(people)),
+        (f"About {people} people live in {town}.", f"How many people live in {town}?", str(people)),
         (f"Its mayor is {mayor}.", f"Who is the mayor of {town}?", mayor),
-        (f"The flag shows a {colour} {animal}.", f"What does the flag of {town} show?",
-         f"a {colour} {animal}"),
+        (
+            f"The flag shows a {colour} {animal}.",
+            f"What does the flag of {town} show?",
+            f"a {colour} {animal}",
+        ),
         (f"The tower is {height} meters high.", "How high is the tower?", f"{height} meters"),
         (f"The tower was built by {builder}.", "Who built the tower?", builder),
         (f"Every {month} there is a market for {good}.", "When is the market?", month),
@@ -82,12 +86,18 @@ def device(rng: Random) -> tuple[str, list[Fact]]:
         (f"The {name} is a machine that makes {good}.", f"What does the {name} make?", good),
         (f"It was designed by {maker} in {year}.", f"Who designed the {name}?", maker),
         (f"It is built in {town}.", f"Where is the {name} built?", town),
-        (f"It weighs {weight} kilograms.", f"How much does the {name} weigh?",
-         f"{weight} kilograms"),
+        (
+            f"It weighs {weight} kilograms.",
+            f"How much does the {name} weigh?",
+            f"{weight} kilograms",
+        ),
         (f"The case is {colour}.", "What colour is the case?", colour),
         (f"A {part} holds the cover.", "What holds the cover?", f"a {part}"),
-        (f"It runs for {hours} hours without a pause.", "How long does it run without a pause?",
-         f"{hours} hours"),
+        (
+            f"It runs for {hours} hours without a pause.",
+            "How long does it run without a pause?",
+            f"{hours} hours",
+        ),
         (f"One costs {price} coins.", f"What does one {name} cost?", f"{price} coins"),
     ]
     return name, pick(rng, facts)

@@ -1,0 +1,88 @@
+"""The target's own answers to prompts like those of the benchmark, for its draft to learn from.
+
+    python -m specdec_study.zoo.own --target DIR --out FILE
+
+Half of the answers are greedy, as benchmarks are run; the others are sampled, so that the draft
+also sees what lies beside the greedy path.
+"""
+
+import argparse
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import torch
+from tokenizers import Tokenizer
+
+from specdec_study.zoo.chat import END, END_OF_TEXT, Example, prompt
+from specdec_study.zoo.generate import Manner, Tokens, in_batches
+from specdec_study.zoo.machine import device, keep_memory, mixed_precision
+from specdec_study.zoo.mixture import QUESTION_WEIGHT, Piece
+from specdec_study.zoo.model import load_model
+from specdec_study.zoo.tasks import TASKS, example
+from specdec_study.zoo.tasks.material import Material, gather
+from specdec_study.zoo.text import read_corpus
+from specdec_study.zoo.tokenizer import load_tokenizer
+
+STREAM = "own"
+OF_EACH = 500
+LONGEST_PROMPT = 700
+
+
+def last_prompt(made: Example) -> str:
+    """Everything before the last answer: earlier turns are answered as the generator does."""
+    users = [turn.user for turn in made.turns]
+    return prompt(users, [turn.assistant for turn in made.turns[:-1]])
+
+
+def own_prompts(material: Material, of_each: int = OF_EACH) -> list[str]:
+    return [
+        last_prompt(example(category, STREAM, number, material))
+        for category in TASKS
+        for number in range(of_each)
+    ]
+
+
+def answers(folder: Path, root: Path, of_each: int) -> Iterator[tuple[Tokens, Tokens]]:
+    """Prompts and answers as tokens."""
+    model, tokenizer = load_model(folder).to(device()).eval(), load_tokenizer(folder)
+    texts = own_prompts(gather(read_corpus(root).train), of_each)
+    prompts = [e.ids for e in tokenizer.encode_batch(texts) if len(e.ids) <= LONGEST_PROMPT]
+    for manner, chosen in (
+        (Manner(longest=160), prompts[::2]),
+        (Manner(longest=160, temperature=0.8), prompts[1::2]),
+    ):
+        with mixed_precision():
+            for number, answer in in_batches(model, chosen, manner):
+                yield chosen[number], answer
+
+
+def read_pieces(path: Path, tokenizer: Tokenizer) -> list[Piece]:
+    """What was written, as pieces to train on."""
+    end = [tokenizer.token_to_id(END), tokenizer.token_to_id(END_OF_TEXT)]
+    pieces = []
+    for line in path.read_text(encoding="utf-8").splitlines():
+        asked, answer = json.loads(line)
+        weights = [QUESTION_WEIGHT] * len(asked) + [1.0] * (len(answer) + 1) + [0.0]
+        pieces.append(Piece([*asked, *answer, *end], weights))
+    return pieces
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser("python -m specdec_study.zoo.own", description=__doc__)
+    parser.add_argument("--target", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True, help="a file of JSON lines")
+    parser.add_argument("--root", type=Path, default=Path("/"), help="where the packages are")
+    parser.add_argument("--of-each", type=int, default=OF_EACH, help="prompts of each category")
+    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
+    options = parser.parse_args(arguments)
+    keep_memory()
+    torch.set_num_threads(options.threads)
+    with options.out.open("w", encoding="utf-8") as file:
+        for asked, answer in answers(options.target, options.root, options.of_each):
+            file.write(json.dumps([asked, answer]) + "\n")
+            file.flush()
+
+
+if __name__ == "__main__":
+    main()
