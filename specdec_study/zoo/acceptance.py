@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import specdec
 
-from specdec_study.zoo.generate import Tokens
+Tokens = list[int]
 
 CHAIN = 5
 

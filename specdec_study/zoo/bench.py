@@ -8,9 +8,7 @@ fingerprints of the training text, so that this can be checked without it.
 """
 
 import argparse
-import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +18,7 @@ from specdec_study.zoo.chat import Example
 from specdec_study.zoo.fingerprints import Hashes, exact, record, shared
 from specdec_study.zoo.mixture import mix
 from specdec_study.zoo.own import own_prompts
+from specdec_study.zoo.questions import Question
 from specdec_study.zoo.tasks import TASKS, example
 from specdec_study.zoo.tasks.material import Material, gather
 from specdec_study.zoo.text import Corpus, read_corpus
@@ -31,24 +30,6 @@ MOST_TRIES = 5000
 PROMPT_CHARACTERS = range(60, 1500)
 PROMPTS, FINGERPRINTS = "mini-bench.jsonl", "mini-bench.training.npy"
 TRAINING_TOKENS = 6_500_000
-
-
-@dataclass(frozen=True, slots=True)
-class Question:
-    """One line of the file, in the shape of Spec-Bench's questions (arXiv:2401.07851)."""
-
-    id: int
-    category: str
-    turns: list[str]
-
-    def line(self) -> str:
-        entry = {"id": self.id, "category": self.category, "turns": self.turns}
-        return json.dumps(entry, ensure_ascii=False) + "\n"
-
-
-def read_questions(path: Path) -> list[Question]:
-    lines = path.read_text(encoding="utf-8").splitlines()
-    return [Question(**json.loads(line)) for line in lines]
 
 
 def training_texts(corpus: Corpus, tokenizer: Tokenizer, tokens: int) -> list[str]:

@@ -17,12 +17,12 @@ from tokenizers import Tokenizer
 from torch.nn import functional
 
 from specdec_study.zoo.acceptance import Acceptance, of_chain, of_lookup, together
-from specdec_study.zoo.bench import Question, read_questions
 from specdec_study.zoo.chat import prompt
 from specdec_study.zoo.generate import Manner, Tokens, in_batches
 from specdec_study.zoo.machine import keep_memory
 from specdec_study.zoo.mixture import MADE, NATURAL, Piece, made_pieces, natural_pieces, take
 from specdec_study.zoo.model import Decoder, load_model
+from specdec_study.zoo.questions import Question, read_questions
 from specdec_study.zoo.tasks.material import gather
 from specdec_study.zoo.text import read_corpus
 from specdec_study.zoo.tokenizer import load_tokenizer

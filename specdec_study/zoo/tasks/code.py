@@ -1,11 +1,12 @@
 """Complete a function: from the standard library, or one that is made here."""
 
+from collections.abc import Callable
 from random import Random
 
 from specdec_study.zoo.chat import Example, Turn
 from specdec_study.zoo.tasks.edit import fenced
 from specdec_study.zoo.tasks.material import Material
-from specdec_study.zoo.tasks.words import FIELDS, WORDS, article, few, one, verb
+from specdec_study.zoo.tasks.words import FIELDS, WORDS, article, few, verb
 
 KINDS = {"int": "0", "str": '""', "float": "0.0", "bool": "False", "list": "None"}
 ASK = (
@@ -14,12 +15,16 @@ ASK = (
     "Write the rest of this function:",
     "Finish the code below.",
 )
+ASK_WHOLE = (
+    "Complete this code and show all of it:",
+    "Write the whole function, from its first line on:",
+)
 
 
-def halves(code: str, lines: int) -> Turn:
-    """The user shows the first lines; the assistant writes the rest."""
+def halves(code: str, lines: int) -> tuple[str, str]:
+    """The first lines and the rest."""
     shown, rest = code.split("\n")[:lines], code.split("\n")[lines:]
-    return Turn("\n".join(shown), "\n".join(rest))
+    return "\n".join(shown), "\n".join(rest)
 
 
 def library(rng: Random, material: Material) -> tuple[str, int]:
@@ -101,18 +106,17 @@ def checks(rng: Random) -> tuple[str, int]:
     return "\n".join(lines), rng.choice([2, 4])
 
 
+MAKERS: tuple[Callable[[Random], tuple[str, int]], ...] = (record, loop, checks)
+
+
 def turn(rng: Random, material: Material) -> Turn:
+    """The rest of the code, or all of it where that is asked for."""
     is_natural = rng.random() < 0.4
-    makers = (record, loop, checks)
-    code, lines = library(rng, material) if is_natural else rng.choice(makers)(rng)
-    cut = halves(code, lines)
-    ask = f"{rng.choice(ASK)}\n\n{fenced(cut.user)}"
-    shown = one(rng, cut.assistant, code) if rng.random() < 0.5 else cut.assistant
-    return (
-        Turn(ask, fenced(shown))
-        if shown is not code
-        else Turn(ask.replace(":", ", from its first line on:", 1), fenced(code))
-    )
+    code, lines = library(rng, material) if is_natural else rng.choice(MAKERS)(rng)
+    shown, rest = halves(code, lines)
+    if rng.random() < 0.25:
+        return Turn(f"{rng.choice(ASK_WHOLE)}\n\n{fenced(shown)}", fenced(code))
+    return Turn(f"{rng.choice(ASK)}\n\n{fenced(shown)}", fenced(rest))
 
 
 def make(rng: Random, material: Material) -> Example:

@@ -92,7 +92,7 @@ def device(rng: Random) -> tuple[str, list[Fact]]:
             f"{weight} kilograms",
         ),
         (f"The case is {colour}.", "What colour is the case?", colour),
-        (f"A {part} holds the cover.", "What holds the cover?", f"a {part}"),
+        (f"The cover is held by a {part}.", "What holds the cover?", f"a {part}"),
         (
             f"It runs for {hours} hours without a pause.",
             "How long does it run without a pause?",
