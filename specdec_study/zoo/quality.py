@@ -136,6 +136,7 @@ def measure(models: Path, bench: Path, root: Path) -> dict[str, Any]:
             category: {method: shown(value) for method, value in methods.items()}
             for category, methods in {**by_category, "overall": overall}.items()
         },
+        "answer_tokens": ANSWER_TOKENS,
         "samples": samples,
     }
 
