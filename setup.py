@@ -149,7 +149,7 @@ class BuildSpecdec(build_ext):  # type: ignore[misc]
 
 
 setup(
-    packages=["specdec_study", "specdec-stubs"],
+    packages=["specdec_study", "specdec_study.zoo", "specdec_study.zoo.tasks", "specdec-stubs"],
     package_dir={"specdec-stubs": "csrc/python/stubs/specdec"},
     package_data={"specdec_study": ["py.typed"], "specdec-stubs": ["*.pyi", "py.typed"]},
     ext_modules=[

@@ -26,7 +26,7 @@ from specdec_study.zoo.batches import Batch, Batches, arrange
 from specdec_study.zoo.distill import distillation_loss
 from specdec_study.zoo.machine import device, keep_memory, mixed_precision
 from specdec_study.zoo.model import Decoder, load_model, save_model
-from specdec_study.zoo.prepare import Data, prepare
+from specdec_study.zoo.prepare import prepare
 from specdec_study.zoo.progress import Progress, forget_after, plot
 from specdec_study.zoo.schedule import Schedule, optimizers_for, update
 from specdec_study.zoo.shape import SHAPES, Shape
@@ -165,11 +165,6 @@ def loss_for(options: argparse.Namespace) -> Loss:
     return distillation_loss(load_model(options.teacher).to(device()).eval())
 
 
-def finish(model: Decoder, data: Data, out: Path) -> None:
-    save_model(model, out)
-    save_tokenizer(data.tokenizer, out, model.shape.context)
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     options = parse(arguments)
     keep_memory()
@@ -184,9 +179,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
         compiled=options.compile,
     )
     data = prepare(options.root, options.tokens, options.teacher or options.out, options.own)
+    save_tokenizer(data.tokenizer, options.out, plan.shape.context)
     batches = arrange(data.train, options.step_tokens, options.seed)
     held_out = arrange(data.held_out, options.step_tokens, options.seed)
-    finish(train(plan, batches, held_out, loss_for(options)), data, options.out)
+    save_model(train(plan, batches, held_out, loss_for(options)), options.out)
 
 
 if __name__ == "__main__":
