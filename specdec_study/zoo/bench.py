@@ -3,7 +3,7 @@
     python -m specdec_study.zoo.bench --tokenizer DIR --out DIR
 
 Natural text comes from held-out documents, made text from a stream of its own, and a prompt that
-has 50 characters in common with anything that was trained on is passed over. Beside the prompts lie
+has 80 characters in common with anything that was trained on is passed over. Beside the prompts lie
 fingerprints of the training text, so that this can be checked without it.
 """
 
@@ -27,7 +27,7 @@ from specdec_study.zoo.tokenizer import load_tokenizer
 STREAM = "bench"
 OF_EACH = 12
 MOST_TRIES = 5000
-PROMPT_CHARACTERS = range(60, 1500)
+CHARACTERS = range(250, 1800)  # of a conversation
 PROMPTS, FINGERPRINTS = "mini-bench.jsonl", "mini-bench.training.npy"
 TRAINING_TOKENS = 6_500_000
 
@@ -44,7 +44,7 @@ def fits(made: Example, known: Hashes) -> bool:
     """Neither very short nor long, and nowhere like a training text."""
     users = [turn.user for turn in made.turns]
     size = sum(len(turn.user) + len(turn.assistant) for turn in made.turns)
-    return size in PROMPT_CHARACTERS and all(shared(user, known) == 0 for user in users)
+    return size in CHARACTERS and all(shared(user, known) == 0 for user in users)
 
 
 def unseen(category: str, material: Material, known: Hashes) -> Iterator[Example]:

@@ -58,7 +58,7 @@ generator whose seed is the name of a stream (train, held-out, own, bench) and a
 parts from the documents.
 
 `mini-bench.jsonl` has twelve prompts of each kind, from held-out documents and a stream of its
-own. None of them has 50 characters in common with any training text; `mini-bench.training.npy`
+own. None of them has 80 characters in common with any training text; `mini-bench.training.npy`
 holds fingerprints of that text, with which a test checks it.
 """
 

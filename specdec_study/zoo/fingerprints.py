@@ -1,8 +1,8 @@
 """Finds long spans that two collections of text have in common, from a compact record of one.
 
-Every span of 50 characters has a hash. The record keeps, of every 200 hashes in a row, the smallest
+Every span of 80 characters has a hash. The record keeps, of every 170 hashes in a row, the smallest
 (winnowing: Schleimer, Wilkerson and Aiken, SIGMOD 2003). So a text that shares 249 characters with
-the recorded ones is always found, and a shorter overlap of 50 or more often enough.
+the recorded ones is always found, and a shorter overlap of 80 or more often enough.
 """
 
 from collections.abc import Iterable
@@ -10,7 +10,7 @@ from collections.abc import Iterable
 import numpy as np
 from numpy.typing import NDArray
 
-SPAN, WINDOW = 50, 200
+SPAN, WINDOW = 80, 170
 SURE = SPAN + WINDOW - 1  # characters in common that are found without fail
 BASE, MIXER = np.uint64(0x100000001B3), np.uint64(0x9E3779B97F4A7C15)
 Hashes = NDArray[np.uint32]

@@ -50,6 +50,6 @@ def test_the_exact_record_finds_every_span() -> None:
 
 
 def test_hashes_are_the_same_on_every_machine() -> None:
-    hashes = span_hashes("The quick brown fox jumps over the lazy dog and away.")
+    hashes = span_hashes("0123456789" * 8 + "abcd")
     assert hashes.dtype == np.uint32
-    assert hashes.tolist() == [3676753682, 952294801, 3624196971, 598452028]
+    assert hashes.tolist() == [3671660736, 2650549341, 1450378289, 3493928953, 1053434317]
