@@ -8,7 +8,7 @@ fingerprints of the training text, so that this can be checked without it.
 """
 
 import argparse
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -40,35 +40,27 @@ def training_texts(corpus: Corpus, tokenizer: Tokenizer, tokens: int) -> list[st
     return [*texts, *(document.text for document in corpus.train), *own_prompts(material)]
 
 
-def fits(made: Example, known: Hashes) -> bool:
-    """Neither very short nor long, and nowhere like a training text."""
+def fits(made: Example, known: Sequence[Hashes]) -> bool:
+    """Neither very short nor long, and nowhere like a text that is known."""
     users = [turn.user for turn in made.turns]
     size = sum(len(turn.user) + len(turn.assistant) for turn in made.turns)
-    return size in CHARACTERS and all(shared(user, known) == 0 for user in users)
-
-
-def unseen(category: str, material: Material, known: Hashes) -> Iterator[Example]:
-    for number in range(MOST_TRIES):
-        made = example(category, STREAM, number, material)
-        if fits(made, known):
-            yield made
+    return size in CHARACTERS and not any(shared(user, k) for k in known for user in users)
 
 
 def choose(material: Material, known: Hashes, of_each: int) -> list[Question]:
-    """The first examples of each category that are unseen, and different from one another."""
+    """The first examples of each category that are like no training text or earlier question."""
     questions: list[Question] = []
+    chosen = exact([""])
     for category in TASKS:
-        chosen: list[list[str]] = []
-        for made in unseen(category, material, known):
-            turns = [turn.user for turn in made.turns]
-            if turns not in chosen:
-                chosen.append(turns)
-            if len(chosen) == of_each:
-                break
-        else:
-            raise ValueError(f"{category}: only {len(chosen)} unseen prompts")
-        start = len(questions) + 1
-        questions += [Question(start + i, category, turns) for i, turns in enumerate(chosen)]
+        wanted = len(questions) + of_each
+        for number in range(MOST_TRIES):
+            made = example(category, STREAM, number, material)
+            if len(questions) < wanted and fits(made, [known, chosen]):
+                turns = [turn.user for turn in made.turns]
+                questions.append(Question(len(questions) + 1, category, turns))
+                chosen = exact(turn for question in questions for turn in question.turns)
+        if len(questions) < wanted:
+            raise ValueError(f"{category}: {wanted - len(questions)} unseen prompts are missing")
     return questions
 
 
