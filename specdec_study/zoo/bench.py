@@ -16,7 +16,7 @@ from tokenizers import Tokenizer
 
 from specdec_study.zoo.chat import Example
 from specdec_study.zoo.fingerprints import Hashes, exact, record, shared
-from specdec_study.zoo.mixture import mix
+from specdec_study.zoo.mixture import TOKENS, mix
 from specdec_study.zoo.own import own_prompts
 from specdec_study.zoo.questions import Question
 from specdec_study.zoo.tasks import TASKS, example
@@ -29,7 +29,6 @@ OF_EACH = 12
 MOST_TRIES = 5000
 CHARACTERS = range(250, 1800)  # of a conversation
 PROMPTS, FINGERPRINTS = "mini-bench.jsonl", "mini-bench.training.npy"
-TRAINING_TOKENS = 6_500_000
 
 
 def training_texts(corpus: Corpus, tokenizer: Tokenizer, tokens: int) -> list[str]:
@@ -78,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--tokenizer", type=Path, required=True, help="a model's folder")
     parser.add_argument("--out", type=Path, required=True, help="the folder of both files")
     parser.add_argument("--root", type=Path, default=Path("/"), help="where the packages are")
-    parser.add_argument("--tokens", type=int, default=TRAINING_TOKENS, help="of the training")
+    parser.add_argument("--tokens", type=int, default=TOKENS, help="of the training")
     options = parser.parse_args(arguments)
     write_bench(options.root, load_tokenizer(options.tokenizer), options.out, options.tokens)
 

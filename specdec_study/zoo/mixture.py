@@ -27,6 +27,7 @@ MADE = {
     "structured-data": 9,
     "multi-turn": 8,
 }
+TOKENS = 5_000_000  # of the target's training
 QUESTION_WEIGHT = 0.2  # in the loss: what a user says is mostly chance
 ROW_LENGTHS = (512, 1024)
 LONG_SHARE = 4  # one token in so many is in a long row

@@ -25,6 +25,7 @@ from torch.optim import Optimizer
 from specdec_study.zoo.batches import Batch, Batches, arrange
 from specdec_study.zoo.distill import distillation_loss
 from specdec_study.zoo.machine import device, keep_memory, mixed_precision
+from specdec_study.zoo.mixture import TOKENS
 from specdec_study.zoo.model import Decoder, load_model, save_model
 from specdec_study.zoo.prepare import prepare
 from specdec_study.zoo.progress import Progress, forget_after, plot
@@ -146,7 +147,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--teacher", type=Path, help="the target's folder, for a draft")
     parser.add_argument("--own", type=Path, help="the target's answers, for a draft")
     parser.add_argument("--root", type=Path, default=Path("/"), help="where the packages are")
-    parser.add_argument("--tokens", type=int, default=6_500_000, help="to train on")
+    parser.add_argument("--tokens", type=int, default=TOKENS, help="to train on")
     parser.add_argument("--step-tokens", type=int, default=6144, help="in a step")
     parser.add_argument("--rate", type=float, default=0.004, help="the highest learning rate")
     parser.add_argument("--seed", type=int, default=1)
