@@ -148,6 +148,8 @@ class Body(nn.Module):
 class Decoder(nn.Module):
     """Logits of the next token, from a head that is the embedding again."""
 
+    angles: Tensor
+
     def __init__(self, shape: Shape) -> None:
         super().__init__()
         self.shape = shape

@@ -12,9 +12,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
-from tokenizers import Tokenizer
 
-from specdec_study.zoo.chat import END, END_OF_TEXT, Example, prompt
+from specdec_study.zoo.chat import END, END_OF_TEXT, Example, prompt, special_id
 from specdec_study.zoo.generate import Manner, Tokens, in_batches
 from specdec_study.zoo.machine import device, keep_memory, mixed_precision
 from specdec_study.zoo.mixture import QUESTION_WEIGHT, Piece
@@ -57,9 +56,9 @@ def answers(folder: Path, root: Path, of_each: int) -> Iterator[tuple[Tokens, To
                 yield chosen[number], answer
 
 
-def read_pieces(path: Path, tokenizer: Tokenizer) -> list[Piece]:
+def read_pieces(path: Path) -> list[Piece]:
     """What was written, as pieces to train on."""
-    end = [tokenizer.token_to_id(END), tokenizer.token_to_id(END_OF_TEXT)]
+    end = [special_id(END), special_id(END_OF_TEXT)]
     pieces = []
     for line in path.read_text(encoding="utf-8").splitlines():
         asked, answer = json.loads(line)

@@ -51,7 +51,7 @@ def prepare(root: Path, tokens: int, known: Path, own: Path | None = None) -> Da
         tokenizer = train_tokenizer(tokenizer_text(corpus, material), VOCAB)
     train = mix(tokenizer, corpus.train, material, "train", tokens)
     if own is not None:
-        train += read_pieces(own, tokenizer)
+        train += read_pieces(own)
         Random("own/mix").shuffle(train)
     held_out = mix(tokenizer, corpus.held_out, unseen, "held-out", HELD_OUT_TOKENS)
     return Data(tokenizer, packed(train), packed(held_out))

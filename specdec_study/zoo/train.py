@@ -122,7 +122,7 @@ def train(plan: Plan, batches: Batches, held_out: Batches, loss_of: Loss) -> Dec
     while state.step < last:
         step, begun = state.step, time.monotonic()
         loss = step_loss(state.model, on_device(batches[step]))
-        loss.backward()
+        torch.autograd.backward(loss)
         update(state.model, state.optimizers, plan.rate * schedule.factor(step))
         entry = {"loss": loss.item(), "seconds": time.monotonic() - begun}
         if step % EVALUATE_EVERY == EVALUATE_EVERY - 1 or step == len(batches) - 1:
