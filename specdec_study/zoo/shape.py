@@ -14,7 +14,7 @@ class Shape:
     n_kv_heads: int
     head_dim: int = 64
     context: int = 2048
-    rope_theta: float = 10000.0
+    rope_theta: float = 1_000_000.0
     norm_epsilon: float = 1e-6
 
     def layer_weights(self) -> int:

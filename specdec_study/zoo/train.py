@@ -32,6 +32,7 @@ from specdec_study.zoo.progress import Progress, forget_after, plot
 from specdec_study.zoo.schedule import Schedule, optimizers_for, update
 from specdec_study.zoo.shape import SHAPES, Shape
 from specdec_study.zoo.tokenizer import save_tokenizer
+from specdec_study.zoo.wiring import wire
 
 Loss = Callable[[Decoder, Batch], Tensor]
 EVALUATE_EVERY = 100
@@ -101,7 +102,9 @@ def held_out_loss(model: Decoder, batches: Batches) -> float:
 def start(plan: Plan, run: Path) -> State:
     """A fresh state, or that of the checkpoint."""
     torch.manual_seed(plan.seed)
-    model = Decoder(plan.shape).to(device())
+    model = Decoder(plan.shape)
+    wire(model)
+    model.to(device())
     state = State(model, optimizers_for(model, plan.rate), 0)
     if (run / "checkpoint.pt").exists():
         state.load(run / "checkpoint.pt")

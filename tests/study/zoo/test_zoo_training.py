@@ -33,6 +33,7 @@ from specdec_study.zoo.tasks import TASKS, example  # noqa: E402
 from specdec_study.zoo.tasks.material import Material  # noqa: E402
 from specdec_study.zoo.tokenizer import save_tokenizer, train_tokenizer  # noqa: E402
 from specdec_study.zoo.train import Plan, next_token_loss, train  # noqa: E402
+from specdec_study.zoo.wiring import wire  # noqa: E402
 
 TOY = Shape(
     300, hidden=32, intermediate=48, n_layers=2, n_heads=2, n_kv_heads=1, head_dim=16, context=128
@@ -80,7 +81,7 @@ def test_a_stopped_run_goes_on_to_the_same_weights(tmp_path: Path) -> None:
 
 
 def test_training_and_distillation_lower_their_losses(tmp_path: Path) -> None:
-    batches, held_out = arrange([toy_rows(1, 160)], 128, 1), arrange([toy_rows(2, 8)], 128, 1)
+    batches, held_out = arrange([toy_rows(1, 400)], 128, 1), arrange([toy_rows(2, 8)], 128, 1)
     teacher = train(toy_plan(tmp_path / "a", rate=0.01), batches, held_out, next_token_loss)
     log = read_log(tmp_path / "a/run/log.jsonl")
     assert log[-1]["loss"] < 0.7 * log[0]["loss"]
@@ -124,6 +125,24 @@ def test_the_order_of_training_uses_rows_once_and_is_the_seed() -> None:
     assert len(used) == len(set(used)) == 24 + 8
     assert {batches[i].ids.shape for i in range(len(batches))} == {(4, 31), (2, 63)}
     assert batches.order == arrange(rows, 128, 7).order != arrange(rows, 128, 8).order
+
+
+def test_a_wired_model_copies_before_it_is_trained() -> None:
+    """What was seen once is more likely the second time, and not so without the wiring."""
+    torch.manual_seed(0)
+    shape = Shape(400, hidden=256, intermediate=64, n_layers=2, n_heads=4, n_kv_heads=2)
+    ids = (torch.randperm(390) + 5)[None, :80].repeat(1, 2)
+    gains = []
+    for is_wired in (False, True):
+        model = Decoder(shape).eval()
+        if is_wired:
+            wire(model)
+        with torch.no_grad():
+            law = torch.log_softmax(model(ids)[0, :-1], -1)
+        said = law.gather(1, ids[0, 1:, None])[:, 0]
+        gains.append(float(said[80:].mean() - said[:79].mean()))
+    assert abs(gains[0]) < 0.1
+    assert gains[1] > 0.4
 
 
 def test_models_are_saved_as_they_are_but_for_bfloat16(tmp_path: Path) -> None:
