@@ -30,8 +30,9 @@ static PyObject *call_json(const char *name, PyObject *object) {
     return result;
 }
 
-/* A Model over `model`, which it takes over, with the dict that its config's text says. */
-static PyObject *wrap(PyTypeObject *type, sd_model *model, PyObject *config,
+/* A Model over `model`, which it takes over, with the dicts that its texts say; `folder` is None
+ * where there is none. */
+static PyObject *wrap(PyTypeObject *type, sd_model *model, PyObject *folder, PyObject *config,
                       PyObject *generation_config) {
     sd_py_model *self = (sd_py_model *)type->tp_alloc(type, 0);
     if (self == NULL) {
@@ -39,6 +40,7 @@ static PyObject *wrap(PyTypeObject *type, sd_model *model, PyObject *config,
         return NULL;
     }
     self->model = model;
+    self->folder = Py_NewRef(folder);
     self->config = Py_NewRef(config);
     self->generation_config = Py_NewRef(generation_config);
     return (PyObject *)self;
@@ -84,7 +86,7 @@ static PyObject *load(PyTypeObject *class, PyObject *folder, const sd_model_opti
         Py_BEGIN_ALLOW_THREADS
         status = sd_model_load(PyBytes_AS_STRING(folder), options, &model);
         Py_END_ALLOW_THREADS
-        self = status == SD_OK ? wrap(class, model, config, generation_config)
+        self = status == SD_OK ? wrap(class, model, folder, config, generation_config)
                                : sd_py_raise(state, status);
     }
     Py_XDECREF(config);
@@ -126,7 +128,7 @@ static PyObject *draw(PyTypeObject *class, PyObject *text, PyObject *config, uin
     if (status != SD_OK)
         return sd_py_raise(state, status);
     PyObject *empty = PyDict_New();
-    PyObject *self = empty != NULL ? wrap(class, model, config, empty) : NULL;
+    PyObject *self = empty != NULL ? wrap(class, model, Py_None, config, empty) : NULL;
     Py_XDECREF(empty);
     return self;
 }
@@ -155,6 +157,7 @@ static void model_dealloc(PyObject *object) {
     sd_py_model *self = (sd_py_model *)object;
     PyTypeObject *type = Py_TYPE(object);
     sd_model_free(self->model);
+    Py_XDECREF(self->folder);
     Py_XDECREF(self->config);
     Py_XDECREF(self->generation_config);
     type->tp_free(object);
@@ -172,6 +175,12 @@ static PyObject *model_cache(PyObject *object, PyObject *args, PyObject *kwargs)
 
 static const sd_model *model_of(PyObject *object) {
     return ((sd_py_model *)object)->model;
+}
+
+static PyObject *get_path(PyObject *object, void *Py_UNUSED(unused)) {
+    PyObject *folder = ((sd_py_model *)object)->folder;
+    return folder != Py_None ? PyUnicode_DecodeFSDefault(PyBytes_AS_STRING(folder))
+                             : Py_NewRef(Py_None);
 }
 
 static PyObject *get_config(PyObject *object, void *Py_UNUSED(unused)) {
@@ -242,6 +251,8 @@ static PyMethodDef model_methods[] = {
 };
 
 static PyGetSetDef model_getset[] = {
+    {"path", get_path, NULL, "The folder that it was loaded from; None if its weights are drawn.",
+     NULL},
     {"config", get_config, NULL, "config.json as a dict.", NULL},
     {"generation_config", get_generation_config, NULL,
      "generation_config.json as a dict; empty if there is none.", NULL},

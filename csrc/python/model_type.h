@@ -7,6 +7,7 @@
 
 typedef struct {
     PyObject_HEAD sd_model *model;
+    PyObject *folder; /* bytes, or None */
     PyObject *config; /* dicts, as they were read */
     PyObject *generation_config;
 } sd_py_model;

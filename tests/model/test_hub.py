@@ -34,6 +34,13 @@ def test_the_cache_is_enough(cache: Path) -> None:
     assert specdec.Model.load(f"some-org/a.model@{COMMIT}").num_layers == 2
 
 
+def test_a_model_knows_its_folder(cache: Path) -> None:
+    folder = put_model(cache)
+    assert specdec.Model.load("some-org/a.model").path == str(folder)
+    assert specdec.Model.load(folder).path == str(folder)
+    assert specdec.Model.random(CONFIG).path is None
+
+
 def test_a_revision_is_its_own(cache: Path) -> None:
     put_model(cache, "v1.0")
     assert specdec.Model.load("some-org/a.model@v1.0").num_layers == 2

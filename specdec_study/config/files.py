@@ -1,0 +1,84 @@
+"""YAML and JSON as they are written, and nothing more: no tags, no repeated keys, bounded size."""
+
+import json
+from collections.abc import Hashable
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from specdec_study.errors import UserError
+
+MOST_BYTES = 1 << 20
+MOST_NODES = 100_000
+DEEPEST = 50
+
+
+class StrictLoader(yaml.SafeLoader):
+    """Safe, and a key that stands twice is an error instead of silently the last."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
+        seen: set[Hashable] = set()
+        for key_node, _ in node.value:
+            key = self.construct_object(key_node, deep=True)
+            if isinstance(key, Hashable) and key in seen:
+                line = key_node.start_mark.line + 1
+                raise yaml.constructor.ConstructorError(
+                    None, None, f"line {line}: the key '{key}' stands there a second time"
+                )
+            seen.add(key)
+        return super().construct_mapping(node, deep)
+
+
+def count_nodes(value: Any, depth: int = 0) -> int:
+    """With every alias counted as what it stands for, so that a small file is not a huge value."""
+    if depth > DEEPEST:
+        raise ValueError(f"nested deeper than {DEEPEST}")
+    inside = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    total = 1
+    for item in inside:
+        total += count_nodes(item, depth + 1)
+        if total > MOST_NODES:
+            raise ValueError(f"more than {MOST_NODES} values")
+    return total
+
+
+def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise ValueError(f"the key '{key}' stands there a second time")
+        found[key] = value
+    return found
+
+
+def parse(text: str, is_json: bool) -> Any:
+    if is_json:
+        return json.loads(text, object_pairs_hook=unique_keys)
+    return yaml.load(text, StrictLoader)
+
+
+def read_mapping(path: Path) -> dict[str, Any]:
+    """A file whose outermost value is a mapping with names for keys."""
+    try:
+        with path.open("rb") as file:
+            raw = file.read(MOST_BYTES + 1)
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror or error}") from error
+    if len(raw) > MOST_BYTES:
+        raise UserError(f"{path}: larger than {MOST_BYTES} bytes, which no configuration is")
+    try:
+        value = parse(raw.decode("utf-8-sig"), path.suffix == ".json")
+        count_nodes(value)
+    except (ValueError, RecursionError, yaml.YAMLError) as error:
+        reason = " ".join(str(error).split()) or "nested too deeply"
+        raise UserError(f"{path}: {reason}") from error
+    if not isinstance(value, dict) or not all(isinstance(key, str) for key in value):
+        raise UserError(f"{path}: not a mapping of names to values")
+    return value
+
+
+def write_yaml(path: Path, value: dict[str, Any], comment: str) -> None:
+    text = yaml.safe_dump(value, sort_keys=False, allow_unicode=True)
+    lines = "".join(f"# {line}\n" for line in comment.splitlines())
+    path.write_text(lines + text, encoding="utf-8")
