@@ -5,7 +5,6 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-Verifier = Literal["auto", "greedy", "rejection", "block", "coupled", "typical"]
 Probability = Annotated[float, Field(ge=0, le=1)]
 Tokens = Annotated[int, Field(ge=1, le=4096)]
 
@@ -16,7 +15,6 @@ class Method(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     enabled: bool = True
-    verifier: Verifier = Field("auto", description="auto: the lossless one that accepts most")
 
 
 class Ngram(Method):

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from specdec_study.config.methods import Speculation
 
+Verifier = Literal["auto", "greedy", "rejection", "block", "coupled", "typical"]
 Probability = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -25,6 +26,7 @@ class Generation(Section):
     min_p: Probability = 0.0
     repetition_penalty: float = Field(1.0, gt=0)
     seed: int = Field(0, ge=0, lt=2**63)
+    verifier: Verifier = Field("auto", description="auto: the lossless one that accepts most")
     stop_token_ids: tuple[int, ...] = Field((), description="beside the model's own")
     ignore_eos: bool = False
     apply_chat_template: bool = Field(False, description="also to a bare prompt")
@@ -117,6 +119,13 @@ class Config(Section):
         """How to draft; None means plain decoding."""
         speculation = self.speculative_decoding
         return speculation if speculation is not None and speculation.enabled else None
+
+    @property
+    def fixes_the_text(self) -> bool:
+        """Whether every lossless run of these settings writes the same text, token for token."""
+        generation = self.generation
+        lossless = generation.verifier != "typical"
+        return lossless and (generation.temperature == 0 or generation.verifier == "coupled")
 
     def baseline(self) -> "Config":
         """The same run without speculation: what its speed and its texts are compared with."""
