@@ -9,8 +9,7 @@ The first three are the run; what is derived can be made again of them.
 """
 
 import json
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,41 +21,49 @@ CONFIG, JOURNAL, ENVIRONMENT = "config.yaml", "responses.jsonl", "environment.js
 METRICS, ROUNDS, REPORT = "metrics.json", "rounds.npz", "report.html"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Results:
+    """`baseline` is plain decoding of the same requests, if it was run beside this run."""
+
     path: Path
     config: Config
     records: tuple[Record, ...]
     environment: dict[str, Any]
 
+    baseline: "Results | None" = None
+
     @property
     def name(self) -> str:
         return str(self.environment["name"])
 
-    @cached_property
-    def baseline(self) -> "Results | None":
-        """Plain decoding of the same requests, if it was run beside this one."""
-        where = self.environment.get("baseline")
-        return read_results(self.path / where) if where is not None else None
-
 
 def read_records(path: Path) -> tuple[Record, ...]:
-    """All whole lines. The last one may be torn if a run was killed while it wrote it."""
+    """All whole lines; the last one may be torn if a run was killed while it wrote it.
+
+    A request that failed stands there again if a later session has tried it again.
+    """
     lines = path.read_bytes().split(b"\n")[:-1]
-    records = []
+    records: dict[tuple[str, int, int], Record] = {}
     for number, line in enumerate(lines, 1):
         try:
-            records.append(from_json(line.decode("utf-8")))
+            record = from_json(line.decode("utf-8"))
         except ValueError as error:
             raise UserError(f"{path}, line {number}: {error}") from error
-    return tuple(records)
+        records[record.key] = record
+    return tuple(records.values())
 
 
 def read_results(path: Path) -> Results:
+    """With its baseline, but without a baseline of that."""
+    run = read_one(path)
+    where = run.environment.get("baseline")
+    return run if where is None else replace(run, baseline=read_one(path / where))
+
+
+def read_one(path: Path) -> Results:
     try:
-        text = (path / ENVIRONMENT).read_text(encoding="utf-8")
-        environment = json.loads(text)
+        environment = json.loads((path / ENVIRONMENT).read_text(encoding="utf-8"))
         records = read_records(path / JOURNAL)
-    except (OSError, json.JSONDecodeError) as error:
+    except (OSError, ValueError) as error:
         raise UserError(f"{path}: not the folder of a run: {error}") from error
     return Results(path, load_config([path / CONFIG]), records, environment)

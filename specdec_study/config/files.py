@@ -78,7 +78,10 @@ def read_mapping(path: Path) -> dict[str, Any]:
     return value
 
 
+def yaml_text(value: dict[str, Any]) -> str:
+    return yaml.safe_dump(value, sort_keys=False, allow_unicode=True)
+
+
 def write_yaml(path: Path, value: dict[str, Any], comment: str) -> None:
-    text = yaml.safe_dump(value, sort_keys=False, allow_unicode=True)
     lines = "".join(f"# {line}\n" for line in comment.splitlines())
-    path.write_text(lines + text, encoding="utf-8")
+    path.write_text(lines + yaml_text(value), encoding="utf-8")

@@ -2,7 +2,7 @@
 
 from specdec_study.metrics import aggregate, speedup
 from specdec_study.metrics.request import of_request
-from specdec_study.metrics.schema import Aggregate, Metrics, Speedup
+from specdec_study.metrics.schema import Aggregate, Metrics, Speedup, Status
 from specdec_study.results import Results
 
 
@@ -23,7 +23,7 @@ def speedups(run: Results) -> tuple[Speedup | None, dict[str, Speedup]]:
     return whole, {category: value for category, value in apart.items() if value is not None}
 
 
-def status(run: Results, whole: Aggregate, compared: Speedup | None) -> str:
+def status(run: Results, whole: Aggregate, compared: Speedup | None) -> Status:
     if compared is not None and compared.lossless and not compared.identical:
         return "failed"
     if whole.failed_requests > run.config.run.max_failures:
@@ -37,7 +37,7 @@ def measure(run: Results) -> Metrics:
     drafter = run.config.drafter
     facts = run.environment
     return Metrics(
-        status=status(run, whole, compared),  # type: ignore[arg-type]
+        status=status(run, whole, compared),
         name=run.name,
         benchmark=facts["benchmark"]["name"],
         benchmark_sha256=facts["benchmark"]["sha256"],
@@ -46,7 +46,6 @@ def measure(run: Results) -> Metrics:
         method=drafter.method if drafter is not None else "none",
         verifier=run.config.generation.verifier,
         bad_lines=facts["benchmark"]["bad_lines"],
-        sessions=len(facts["sessions"]),
         aggregate=whole,
         by_category={
             name: aggregate.of_records(records)

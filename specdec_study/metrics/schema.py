@@ -9,6 +9,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+Status = Literal["success", "failed", "partial"]
+
 
 class Part(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
@@ -164,7 +166,7 @@ class Metrics(Part):
     """The whole file."""
 
     schema_version: Literal[1] = 1
-    status: Literal["success", "failed", "partial"] = Field(
+    status: Status = Field(
         description="partial: stopped before its end; failed: outputs that had to be identical are "
         "not, or requests failed"
     )
@@ -176,7 +178,6 @@ class Metrics(Part):
     method: str = Field(description="none for plain decoding")
     verifier: str
     bad_lines: int = Field(description="lines of the benchmark that were skipped")
-    sessions: int = Field(description="times that the run was started or resumed")
     aggregate: Aggregate
     by_category: dict[str, Aggregate]
     speedup: Speedup | None = Field(description="null without a baseline")

@@ -42,7 +42,8 @@ def table(found: Sequence[Pair], with_prefill: bool = True) -> Floats:
         return record.walltime - (0 if with_prefill else record.prefill_s)
 
     rows = [(seconds(b), len(b.tokens), seconds(a), len(a.tokens)) for a, b in found]
-    return np.array(rows, np.float64).T
+    numbers: Floats = np.array(rows, np.float64).T
+    return numbers
 
 
 def of_pairs(found: Sequence[Pair], baseline: str, lossless: bool) -> Speedup | None:

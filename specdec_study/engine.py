@@ -1,0 +1,185 @@
+"""The library, told by a configuration: the only module of a run that imports specdec."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import specdec
+
+from specdec_study.config import Config, methods
+from specdec_study.errors import UserError
+from specdec_study.records import NODE, ROUND, Table
+
+
+@dataclass(slots=True)
+class Models:
+    """Each model once, however many configurations of a session use it."""
+
+    loaded: dict[tuple[str, str], specdec.Model] = field(default_factory=dict)
+    dtype: str = "bf16"
+
+    def get(self, name: str, dtype: str) -> specdec.Model:
+        key = (name, dtype)
+        if key not in self.loaded:
+            try:
+                self.loaded[key] = specdec.Model.load(name, dtype=dtype)  # type: ignore[arg-type]
+            except (OSError, ValueError) as error:
+                reason = " ".join(str(error).split())
+                raise UserError(f"model '{name}': {reason}") from error
+        return self.loaded[key]
+
+
+Load = Callable[[str], specdec.Model]
+
+
+def static_tree(spec: methods.StaticTree) -> specdec.Tree:
+    if spec.growmap is not None:
+        return specdec.Tree.from_growmap(spec.growmap)
+    assert spec.acceptance is not None
+    return specdec.search_tree(list(spec.acceptance), spec.num_nodes, spec.depth).tree
+
+
+def drafter_of(spec: methods.Speculation, load: Load) -> specdec.Drafter:
+    """One branch for each class of `methods`."""
+    match spec:
+        case methods.Ngram():
+            return specdec.Ngram(
+                spec.num_tokens,
+                min_n=spec.ngram_prompt_lookup_min,
+                max_n=spec.ngram_prompt_lookup_max,
+                match=spec.ngram_match,
+            )
+        case methods.Suffix():
+            named = spec.model_dump(exclude={"method", "enabled"})
+            return specdec.Suffix(**named)
+        case methods.DraftModel():
+            return specdec.DraftModel(
+                load(spec.model),
+                spec.num_tokens,
+                confidence=spec.confidence,
+                schedule=spec.schedule,
+            )
+        case methods.StaticTree():
+            return specdec.StaticTree(load(spec.model), static_tree(spec))
+        case methods.DynamicTree():
+            return specdec.DynamicTree(
+                load(spec.model),
+                spec.num_nodes,
+                depth=spec.depth,
+                width=spec.width,
+                branch=spec.branch,
+            )
+        case methods.Cascade():
+            return specdec.Cascade(*(drafter_of(part, load) for part in spec.drafters))
+        case methods.Eagle():
+            raise UserError(
+                f"speculative_decoding.method is '{spec.method}': this engine has no EAGLE heads; "
+                "use draft_model, dynamic_tree, ngram or suffix"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the library said, in the study's own tables."""
+
+    tokens: tuple[int, ...]
+    finish: str
+    prompt_tokens: int
+    shared_tokens: int
+    rounds: Table
+    nodes: Table | None
+    walltime: float
+    prefill_s: float
+    ttft_s: float
+
+
+def copy_of(source: Table, dtype: np.dtype[np.void]) -> Table:
+    result = np.empty(len(source), dtype)
+    for name in dtype.names or ():
+        result[name] = source[name]
+    return result
+
+
+def sampling_of(config: Config) -> specdec.Sampling:
+    generation = config.generation
+    return specdec.Sampling(
+        generation.temperature,
+        top_k=max(0, generation.top_k),
+        top_p=generation.top_p,
+        min_p=generation.min_p,
+        seed=generation.seed,
+    )
+
+
+@dataclass(slots=True)
+class Engine:
+    """A decoder for one configuration. Models are shared with others of the session."""
+
+    config: Config
+    models: Models
+    max_length: int
+    decoder: specdec.Decoder = field(init=False)
+
+    def __post_init__(self) -> None:
+        config, dtype = self.config, self.config.engine.dtype
+        drafter = config.drafter
+        try:
+            self.decoder = specdec.Decoder(
+                self.models.get(config.model, dtype),
+                drafter_of(drafter, lambda name: self.models.get(name, dtype)) if drafter else None,
+                verifier=config.generation.verifier,
+                sampling=sampling_of(config),
+                max_length=self.max_length,
+                repetition_penalty=config.generation.repetition_penalty,
+                trace_nodes=config.run.trace_nodes,
+            )
+        except UserError:
+            raise
+        except (OSError, ValueError) as error:
+            raise UserError(f"{config.model}: {error}") from error
+
+    def answer(self, prompt: Sequence[int], request: int) -> Answer:
+        generation = self.config.generation
+        room = self.max_length - len(prompt)
+        if room < 1:
+            raise UserError(
+                f"a prompt of {len(prompt)} tokens leaves no room for an answer in "
+                f"{self.max_length}: raise engine.max_model_len or set data.max_prompt"
+            )
+        made = self.decoder.generate(
+            [np.asarray(prompt, np.int32)],
+            max_tokens=min(generation.max_tokens, room),
+            stop_ids=list(generation.stop_token_ids) or None,
+            ignore_eos=generation.ignore_eos,
+            requests=[request],
+        )[0]
+        return Answer(
+            tokens=tuple(made.tokens.tolist()),
+            finish=made.finish,
+            prompt_tokens=made.prompt_tokens,
+            shared_tokens=made.shared_tokens,
+            rounds=copy_of(made.rounds, ROUND),
+            nodes=None if made.nodes is None else copy_of(made.nodes, NODE),
+            walltime=made.seconds,
+            prefill_s=made.prefill_seconds,
+            ttft_s=made.first_token_seconds,
+        )
+
+
+def set_threads(count: int | None) -> None:
+    if count is not None:
+        specdec.set_threads(count)
+
+
+def folder_of(model: specdec.Model) -> Path:
+    assert model.path is not None
+    return Path(model.path)
+
+
+def identity_of(folder: Path) -> dict[str, object]:
+    """What tells a model from another without reading gigabytes: its config, names and sizes."""
+    weights = {p.name: p.stat().st_size for p in sorted(folder.glob("*.safetensors"))}
+    config = hashlib.sha256((folder / "config.json").read_bytes()).hexdigest()
+    return {"config_sha256": config, "weights": weights}

@@ -1,0 +1,103 @@
+"""Opens a run, so that whatever can fail fails before the first request, and closes it again."""
+
+import contextlib
+import os
+from collections.abc import Sequence
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from specdec_study import environment, folder
+from specdec_study.benchmark import Benchmark, Sample, Selection, load_benchmark
+from specdec_study.config import Config
+from specdec_study.conversation import n_turns, next_prompt
+from specdec_study.engine import Engine, Models, folder_of
+from specdec_study.events import Note, Observer
+from specdec_study.journal import Journal
+from specdec_study.session import Job, OpenRun
+from specdec_study.text import Text
+
+
+def longest_text(config: Config, model_config: dict[str, Any], longest_prompt: int) -> int:
+    """Tokens of the longest prompt and its answer, within what the model was made for."""
+    if config.engine.max_model_len is not None:
+        return config.engine.max_model_len
+    context = int(model_config.get("max_position_embeddings") or 2**17)
+    return max(2, min(context, longest_prompt + config.generation.max_tokens))
+
+
+def longest_prompt(samples: Sequence[Sample], text: Text, config: Config) -> int:
+    """An upper bound; answers to earlier turns are taken to be as long as they may be."""
+    longest = 0
+    for sample in samples:
+        with contextlib.suppress(ValueError):
+            turns = n_turns(sample)
+            last = next_prompt(sample, [""] * (turns - 1), text, config)
+            answers = (turns - 1) * config.generation.max_tokens
+            longest = max(longest, len(last.ids) + answers)
+    return longest
+
+
+def read_samples(path: str, config: Config, text: Text) -> Benchmark:
+    data = config.data
+    return load_benchmark(
+        path,
+        reader=data.reader,
+        selection=Selection(data.start, data.end, data.num_samples, data.max_prompt),
+        skip_bad_lines=data.skip_bad_lines,
+        count_tokens=lambda content: len(text.encode(content)),
+    )
+
+
+def open_run(job: Job, path: str, models: Models, resume: bool, observe: Observer) -> OpenRun:
+    """Everything that can fail before the first request fails here; nothing is written yet."""
+    config = job.config
+    known = {}
+    if job.folder is not None and folder.check_folder(job.folder, resume):
+        known = folder.read_environment(job.folder)
+    model = models.get(config.model, config.engine.dtype)
+    clock = datetime.fromisoformat(known["clock"]) if known else datetime.now()
+    weights = folder_of(model)
+    text = Text.load(Path(config.tokenizer) if config.tokenizer else weights, clock)
+    benchmark = read_samples(path, config, text)
+    for bad in benchmark.bad_lines:
+        observe(Note(f"{bad.file}, line {bad.line} is skipped: {bad.reason}"))
+    length = longest_text(config, model.config, longest_prompt(benchmark.samples, text, config))
+    run = OpenRun(job, Engine(config, models, length), text, benchmark.samples)
+    identity = folder.identity(config, benchmark, text, weights)
+    if known and job.folder is not None:
+        folder.check_identity(job.folder, known, identity)
+    run.environment = known or folder.describe(run, benchmark, path, identity, clock)
+    return run
+
+
+def enter_folder(run: OpenRun, runs: Sequence[OpenRun]) -> None:
+    """Takes the folder for this session, and over what earlier ones have done."""
+    place = run.job.folder
+    if place is None:
+        return
+    folder.make_folder(place)
+    run.journal = Journal.open(place)
+    run.records = {record.key: record for record in run.journal.finished()}
+    baselines = [r.job.folder for r in runs if r.job.name == run.job.baseline and r.job.folder]
+    if baselines:
+        run.environment["baseline"] = os.path.relpath(baselines[0], place)
+    run.environment["sessions"].append(
+        {"started": environment.now(), "load_before": environment.load()}
+    )
+    folder.save_config(place, run.job.config)
+    folder.write_environment(place, run.environment)
+
+
+def leave_folder(run: OpenRun, noise: environment.Noise) -> None:
+    """Says how the session was; what it has done is in the journal."""
+    place = run.job.folder
+    if place is None or run.journal is None:
+        return
+    run.journal.close()
+    run.environment["sessions"][-1] |= {
+        "ended": environment.now(),
+        "load_after": environment.load(),
+        "noise": noise.summary(),
+    }
+    folder.write_environment(place, run.environment)

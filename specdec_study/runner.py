@@ -1,0 +1,193 @@
+"""Makes runs: every request of every job, interleaved so that drift of the machine falls on all
+alike, each on disk before the next begins."""
+
+import contextlib
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from specdec_study.benchmark import Sample
+from specdec_study.conversation import Prompt, n_turns, next_prompt
+from specdec_study.engine import Models, set_threads
+from specdec_study.environment import Noise
+from specdec_study.errors import RunFailedError, UserError
+from specdec_study.events import Answered, Ended, Note, Observer, Started
+from specdec_study.opening import enter_folder, leave_folder, open_run
+from specdec_study.records import Record
+from specdec_study.results import Results
+from specdec_study.session import Job, OpenRun
+from specdec_study.write import write_derived
+
+WARMUP_TOKENS = 16
+
+
+def request_number(sample: Sample, turn: int, repeat: int) -> int:
+    """Randomness follows the request itself, not its place in a run: 56 bits of a hash."""
+    digest = hashlib.sha256(f"{repeat}/{turn}/{sample.id}".encode()).digest()
+    return int.from_bytes(digest[:7], "little")
+
+
+def failed(run: OpenRun, sample: Sample, turn: int, repeat: int, why: str) -> Record:
+    return Record(
+        sample_id=sample.id,
+        turn=turn,
+        repeat=repeat,
+        category=sample.category,
+        session=run.number,
+        prompt="",
+        prompt_sha256="",
+        prompt_tokens=0,
+        error=why,
+    )
+
+
+def ask(run: OpenRun, sample: Sample, turn: int, repeat: int, prompt: Prompt) -> Record:
+    made = run.engine.answer(prompt.ids, request_number(sample, turn, repeat))
+    return Record(
+        sample_id=sample.id,
+        turn=turn,
+        repeat=repeat,
+        category=sample.category,
+        session=run.number,
+        prompt=prompt.said,
+        prompt_sha256=prompt.sha256,
+        prompt_tokens=made.prompt_tokens,
+        shared_tokens=made.shared_tokens,
+        response=run.text.decode(made.tokens),
+        finish_reason=made.finish,
+        tokens=made.tokens,
+        walltime=made.walltime,
+        prefill_s=made.prefill_s,
+        ttft_s=made.ttft_s,
+        rounds=made.rounds,
+        nodes=made.nodes,
+    )
+
+
+def is_stale(record: Record, run: OpenRun) -> bool:
+    """What failed in an earlier session is tried again."""
+    return record.error is not None and record.session < run.number
+
+
+def converse(run: OpenRun, sample: Sample, repeat: int) -> Iterator[Record]:
+    """The turns that are not done yet. A turn that fails takes the later ones with it."""
+    answers: list[str] = []
+    for turn in range(n_turns(sample)):
+        known = run.records.get((sample.id, turn, repeat))
+        if known is None or is_stale(known, run):
+            try:
+                prompt = next_prompt(sample, answers, run.text, run.job.config)
+                known = ask(run, sample, turn, repeat, prompt)
+            except ValueError as error:
+                known = failed(run, sample, turn, repeat, str(error))
+            yield known
+        if known.error is not None:
+            return
+        answers.append(known.response)
+
+
+def schedule(runs: Sequence[OpenRun]) -> Iterator[tuple[OpenRun, Sample, int]]:
+    """Sample by sample; who goes first changes each time."""
+    repeats = max(run.job.config.run.repeats for run in runs)
+    longest = max(len(run.samples) for run in runs)
+    for number in range(repeats * longest):
+        repeat, place = divmod(number, longest)
+        first = number % len(runs)
+        for run in (*runs[first:], *runs[:first]):
+            if place < len(run.samples) and repeat < run.job.config.run.repeats:
+                yield run, run.samples[place], repeat
+
+
+def warm_up(run: OpenRun) -> None:
+    """Untimed: caches, clocks and pages are as they will be."""
+    for _ in range(run.job.config.run.warmup):
+        with contextlib.suppress(ValueError):
+            ids = next_prompt(run.samples[0], [], run.text, run.job.config).ids
+            run.engine.answer(ids[-WARMUP_TOKENS:], 0)
+
+
+def make(runs: Sequence[OpenRun], observe: Observer, noise: Noise) -> None:
+    """The loop of a study."""
+    for run in runs:
+        warm_up(run)
+    for run, sample, repeat in schedule(runs):
+        noise.probe()
+        for record in converse(run, sample, repeat):
+            run.keep(record)
+            observe(Answered(run.job.name, record))
+            give_up_on_failures(run)
+
+
+def give_up_on_failures(run: OpenRun) -> None:
+    errors = [
+        record.error
+        for record in run.records.values()
+        if record.error is not None and not is_stale(record, run)
+    ]
+    if len(errors) > run.job.config.run.max_failures:
+        raise RunFailedError(f"{run.job.name}: {errors[-1]}")
+
+
+def with_baselines(runs: Sequence[OpenRun]) -> list[Results]:
+    """What was made, each run beside the one that it is compared with."""
+    alone = {run.job.name: run.results for run in runs}
+    return [
+        replace(alone[run.job.name], baseline=alone.get(run.job.baseline or "")) for run in runs
+    ]
+
+
+def close(runs: Sequence[OpenRun], noise: Noise) -> list[Results]:
+    """Also after a failure: what was done is measured and written."""
+    for run in runs:
+        leave_folder(run, noise)
+    results = with_baselines(runs)
+    for run, made in zip(runs, results, strict=True):
+        if run.journal is not None:
+            write_derived(made)
+    return results
+
+
+def open_runs(
+    jobs: Sequence[Job], benchmark: str, observe: Observer, resume: bool, tolerant: bool
+) -> list[OpenRun]:
+    models, runs = Models(), list[OpenRun]()
+    for job in jobs:
+        try:
+            runs.append(open_run(job, benchmark, models, resume, observe))
+        except UserError as error:
+            if not tolerant:
+                raise
+            observe(Note(f"{job.name} is left out: {error}"))
+    return runs
+
+
+def run_jobs(
+    jobs: Sequence[Job],
+    benchmark: str,
+    observe: Observer,
+    *,
+    resume: bool = False,
+    tolerant: bool = False,
+) -> list[Results]:
+    """All of them in one session. What is finished is kept, whatever happens to the rest.
+
+    A tolerant session goes on without the jobs that cannot be opened.
+    """
+    set_threads(jobs[0].config.engine.threads)
+    runs, noise = open_runs(jobs, benchmark, observe, resume, tolerant), Noise()
+    if not runs:
+        return []
+    try:
+        for run in runs:
+            enter_folder(run, runs)
+        observe(
+            Started(
+                {run.job.name: run.requests for run in runs},
+                {run.job.name: len(run.records) for run in runs},
+            )
+        )
+        make(runs, observe, noise)
+    finally:
+        observe(Ended())
+        results = close(runs, noise)
+    return results
