@@ -19,7 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy
-from setuptools import Extension, setup
+from setuptools import Extension, find_packages, setup
 from setuptools.command.build_ext import build_ext
 
 ROOT = Path(__file__).parent
@@ -149,9 +149,13 @@ class BuildSpecdec(build_ext):  # type: ignore[misc]
 
 
 setup(
-    packages=["specdec_study", "specdec_study.zoo", "specdec_study.zoo.tasks", "specdec-stubs"],
+    packages=[*find_packages(include=["specdec_study*"]), "specdec-stubs"],
     package_dir={"specdec-stubs": "csrc/python/stubs/specdec"},
-    package_data={"specdec_study": ["py.typed"], "specdec-stubs": ["*.pyi", "py.typed"]},
+    package_data={
+        "specdec_study": ["py.typed"],
+        "specdec_study.metrics": ["*.json"],
+        "specdec-stubs": ["*.pyi", "py.typed"],
+    },
     ext_modules=[
         Extension(name, sources=[], libraries=["m", "dl", "pthread"])
         for name in ("specdec", "_specdec_testing")

@@ -27,14 +27,6 @@ def n_turns(sample: Sample) -> int:
     return len(sample.turns) if sample.turns is not None else 1
 
 
-def shortened(text: Text, content: str, most: int | None) -> str:
-    """The beginning that has no more than so many tokens."""
-    if most is None:
-        return content
-    ids = text.encode(content)
-    return content if len(ids) <= most else text.decode(ids[:most])
-
-
 def chat(text: Text, config: Config, messages: Sequence[Message]) -> tuple[int, ...]:
     """With the configuration's system message, where the conversation does not bring its own."""
     generation = config.generation
@@ -45,30 +37,24 @@ def chat(text: Text, config: Config, messages: Sequence[Message]) -> tuple[int, 
     return tuple(ids)
 
 
-def dialogue(sample: Sample, answers: Sequence[str], text: Text, most: int | None) -> list[Message]:
+def dialogue(turns: Sequence[str], answers: Sequence[str]) -> list[Message]:
     """The user's turns so far, with the model's own answers between them."""
-    assert sample.turns is not None
     messages = []
-    for turn, said in enumerate(sample.turns[: len(answers) + 1]):
-        messages.append(Message("user", shortened(text, said, most)))
+    for turn, said in enumerate(turns[: len(answers) + 1]):
+        messages.append(Message("user", said))
         messages += [Message("assistant", answer) for answer in answers[turn : turn + 1]]
     return messages
 
 
 def next_prompt(sample: Sample, answers: Sequence[str], text: Text, config: Config) -> Prompt:
-    """Of the turn after the given answers."""
-    most = config.data.max_prompt
+    """Of the turn after the given answers. A bare prompt is read as it is, unless the settings say
+    that it is chat."""
     if sample.token_ids is not None:
-        ids = sample.token_ids[:most]
-        return Prompt(text.decode(ids), ids)
+        return Prompt(text.decode(sample.token_ids), sample.token_ids)
+    if sample.prompt is not None and not config.generation.apply_chat_template:
+        return Prompt(sample.prompt, tuple(text.encode(sample.prompt)))
     if sample.prompt is not None:
-        said = shortened(text, sample.prompt, most)
-        if not config.generation.apply_chat_template:
-            return Prompt(said, tuple(text.encode(said)))
-        return Prompt(said, chat(text, config, [Message("user", said)]))
-    if sample.turns is not None:
-        messages = dialogue(sample, answers, text, most)
-        return Prompt(messages[-1].content, chat(text, config, messages))
-    assert sample.messages is not None
-    messages = [Message(m.role, shortened(text, m.content, most)) for m in sample.messages]
+        messages = [Message("user", sample.prompt)]
+    else:
+        messages = list(sample.messages or dialogue(sample.turns or (), answers))
     return Prompt(messages[-1].content, chat(text, config, messages))

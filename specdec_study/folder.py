@@ -34,7 +34,6 @@ def identity(config: Config, benchmark: Benchmark, text: Text, folder: Path) -> 
     return {
         "config": settings,
         "benchmark_sha256": benchmark.sha256,
-        "samples_sha256": sha256(benchmark.ids),
         "model": identity_of(folder),
         "tokenizer_sha256": text.tokenizer_sha256,
         "chat_template_sha256": text.template_sha256,
@@ -44,7 +43,7 @@ def identity(config: Config, benchmark: Benchmark, text: Text, folder: Path) -> 
 def changes(before: Any, after: Any, name: str = "") -> list[str]:
     """The names of what differs between two values of JSON."""
     if isinstance(before, Mapping) and isinstance(after, Mapping):
-        keys = sorted({*before, *after})
+        keys = [*before, *(key for key in after if key not in before)]
         return [
             change
             for key in keys

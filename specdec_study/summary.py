@@ -1,5 +1,6 @@
 """What a command prints of finished runs."""
 
+import sys
 from collections.abc import Sequence
 
 from rich.console import Console
@@ -9,6 +10,8 @@ from rich.text import Text
 from specdec_study.errors import RunFailedError
 from specdec_study.metrics import Metrics, measure
 from specdec_study.results import Results
+
+PIPED_WIDTH = 120
 
 
 def shown(value: float | None, form: str = ".1f") -> str:
@@ -97,8 +100,8 @@ def print_table(runs: Sequence[Results], title: str) -> None:
             speedup_cell(metrics),
             identical_cell(metrics),
         )
-    console = Console()
-    console.print(table, width=max(console.width, 110))
+    console = Console(width=None if sys.stdout.isatty() else PIPED_WIDTH)
+    console.print(table)
     if runs[0].path.name:
         console.print(Text(f"written to {runs[0].path.parent}"), soft_wrap=True)
 

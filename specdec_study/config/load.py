@@ -5,6 +5,7 @@ overrides of the command line.
 """
 
 import difflib
+import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -22,11 +23,12 @@ MOST_BASES = 20
 
 
 def merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
-    """Mappings are merged key by key; everything else replaces what was there."""
+    """Mappings are merged key by key, unless they name a method, which begins with its own
+    defaults; everything else replaces what was there."""
     result = dict(under)
     for key, value in over.items():
         below = result.get(key)
-        if isinstance(below, dict) and isinstance(value, dict):
+        if isinstance(below, dict) and isinstance(value, dict) and "method" not in value:
             result[key] = merged(below, value)
         else:
             result[key] = value
@@ -68,7 +70,7 @@ def with_whole_paths(value: Any, folder: Path) -> Any:
 def whole_path(name: str, folder: Path) -> str:
     for place in (Path(name), folder / name):
         if place.exists():
-            return str(place.resolve())
+            return os.path.abspath(place)
     return name
 
 

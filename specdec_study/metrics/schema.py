@@ -32,8 +32,8 @@ class RequestMetrics(Part):
 
     request_id: str
     sample_id: str
-    turn: int
-    repeat: int
+    turn: int = Field(description="of a conversation, from 0")
+    repeat: int = Field(description="from 0; more than one if run.repeats says so")
     category: str | None
     finish_reason: str = Field(description="stop, length, or nothing if it failed")
     error: str | None = Field(description="why it failed; it then counts nowhere else")
@@ -143,6 +143,8 @@ class Aggregate(Part):
 
 
 class Difference(Part):
+    """Where a text is not that of the baseline."""
+
     request_id: str
     token: int = Field(description="the first token that differs, counted from 0")
 

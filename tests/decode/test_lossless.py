@@ -1,16 +1,16 @@
 """Whatever drafts, in whatever batch: the text is the one that the target gives alone."""
 
-import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import specdec
+from support.cases import fewer
 from support.isa import LEVELS, specdec_at
 from support.pairs import TARGET, drafters_of, load_pair, prompts_of
 
-N_PROMPTS = 40 // (4 if os.environ.get("SPECDEC_FEWER_CASES") else 1)
+N_PROMPTS = max(10, fewer(40))
 NAMES = list(drafters_of(specdec.Model.random(TARGET)))
 
 

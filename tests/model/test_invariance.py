@@ -3,13 +3,13 @@ else is in the batch, however many threads work. No difference is small enough t
 
 SPECDEC_FEWER_CASES divides their number, for builds that are slow."""
 
-import os
 from typing import Any
 
 import numpy as np
 import pytest
 import specdec
 from numpy.typing import NDArray
+from support.cases import fewer
 from support.isa import LEVELS, specdec_at
 from support.models import config_of
 
@@ -86,7 +86,7 @@ def count_differences(module: Any, model: Any, rng: np.random.Generator, trees: 
 def test_rows_are_those_of_plain_decoding(level: str, dtype: str, name: str) -> None:
     module = specdec_at(level)
     model = module.Model.random(MODELS[name], seed=1, dtype=dtype)
-    n_seeds = (20 if level == "scalar" else 40) // int(os.environ.get("SPECDEC_FEWER_CASES", "1"))
+    n_seeds = fewer(20 if level == "scalar" else 40)
     for seed in range(n_seeds):
         assert count_differences(module, model, np.random.default_rng(seed), TREES) == 0
 

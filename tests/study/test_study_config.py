@@ -49,6 +49,16 @@ def test_later_files_and_flags_win(tmp_path: Path) -> None:
     assert config.generation.top_k == 4
 
 
+def test_another_method_begins_with_its_own_defaults(tmp_path: Path) -> None:
+    file = write(tmp_path / "c.json", json.dumps({"model": "m", "speculative_decoding": NGRAM}))
+    config = load_config([file], ["speculative_decoding={method: suffix, num_tokens: 3}"])
+    assert config.drafter is not None
+    assert config.drafter.method == "suffix"
+    more = load_config([file], ["speculative_decoding.num_tokens=9"]).drafter
+    assert more is not None
+    assert more.model_dump()["ngram_prompt_lookup_max"] == 4
+
+
 def test_a_base_lies_under_the_file_that_names_it(tmp_path: Path) -> None:
     write(tmp_path / "base.yaml", "model: m\nmax_tokens: 1\nseed: 3\n")
     top = write(tmp_path / "top.yaml", "base: base.yaml\nmax_tokens: 2\n")
