@@ -17,42 +17,19 @@ from torch.nn import functional
 from specdec_study.zoo.shape import Shape
 
 
-@dataclass(slots=True)
-class Cache:
-    """Keys and values of each layer, (batch, kv heads, positions, head dim), as they grow."""
-
-    keys: list[Tensor]
-    values: list[Tensor]
-
-    def extend(self, layer: int, key: Tensor, value: Tensor) -> tuple[Tensor, Tensor]:
-        if layer == len(self.keys):
-            self.keys.append(key)
-            self.values.append(value)
-        else:
-            self.keys[layer] = torch.cat([self.keys[layer], key], 2)
-            self.values[layer] = torch.cat([self.values[layer], value], 2)
-        return self.keys[layer], self.values[layer]
-
-
 @dataclass(frozen=True, slots=True)
-class Where:
-    """What attention has to know of a batch: angles of its positions, and who sees whom.
-
-    Without a mask, attention is causal. With one, True is seen, and it broadcasts to
-    (batch, heads, queries, keys).
-    """
+class Angles:
+    """Of each place and pair of lanes, as what a rotation needs of them."""
 
     cos: Tensor
     sin: Tensor
-    mask: Tensor | None = None
-    cache: Cache | None = None
 
 
-def rotate(x: Tensor, where: Where) -> Tensor:
+def rotate(x: Tensor, angles: Angles) -> Tensor:
     """Rotary position embedding over halves of the head (arXiv:2104.09864)."""
     left, right = x.chunk(2, -1)
     return torch.cat(
-        [left * where.cos - right * where.sin, right * where.cos + left * where.sin], -1
+        [left * angles.cos - right * angles.sin, right * angles.cos + left * angles.sin], -1
     )
 
 
@@ -71,9 +48,9 @@ class Norm(nn.Module):
 
 
 class Attention(nn.Module):
-    def __init__(self, shape: Shape, layer: int) -> None:
+    def __init__(self, shape: Shape) -> None:
         super().__init__()
-        self.layer, self.head_dim = layer, shape.head_dim
+        self.head_dim = shape.head_dim
         queries, keys = shape.n_heads * shape.head_dim, shape.n_kv_heads * shape.head_dim
         self.q_proj = nn.Linear(shape.hidden, queries, bias=False)
         self.k_proj = nn.Linear(shape.hidden, keys, bias=False)
@@ -82,20 +59,16 @@ class Attention(nn.Module):
         self.q_norm = Norm(shape.head_dim, shape.norm_epsilon)
         self.k_norm = Norm(shape.head_dim, shape.norm_epsilon)
 
-    def forward(self, x: Tensor, where: Where) -> Tensor:
+    def forward(self, x: Tensor, angles: Angles) -> Tensor:
         batch, length, _ = x.shape
         q, k, v = (
             project(x).view(batch, length, -1, self.head_dim)
             for project in (self.q_proj, self.k_proj, self.v_proj)
         )
-        q = rotate(self.q_norm(q).transpose(1, 2), where)
-        k = rotate(self.k_norm(k).transpose(1, 2), where)
+        q = rotate(self.q_norm(q).transpose(1, 2), angles)
+        k = rotate(self.k_norm(k).transpose(1, 2), angles)
         v = v.transpose(1, 2)
-        if where.cache is not None:
-            k, v = where.cache.extend(self.layer, k, v)
-        mixed = functional.scaled_dot_product_attention(
-            q, k, v, attn_mask=where.mask, is_causal=where.mask is None, enable_gqa=True
-        )
+        mixed = functional.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=True)
         result: Tensor = self.o_proj(mixed.transpose(1, 2).reshape(batch, length, -1))
         return result
 
@@ -113,15 +86,15 @@ class FeedForward(nn.Module):
 
 
 class Layer(nn.Module):
-    def __init__(self, shape: Shape, layer: int) -> None:
+    def __init__(self, shape: Shape) -> None:
         super().__init__()
         self.input_layernorm = Norm(shape.hidden, shape.norm_epsilon)
-        self.self_attn = Attention(shape, layer)
+        self.self_attn = Attention(shape)
         self.post_attention_layernorm = Norm(shape.hidden, shape.norm_epsilon)
         self.mlp = FeedForward(shape)
 
-    def forward(self, x: Tensor, where: Where) -> Tensor:
-        x = x + self.self_attn(self.input_layernorm(x), where)
+    def forward(self, x: Tensor, angles: Angles) -> Tensor:
+        x = x + self.self_attn(self.input_layernorm(x), angles)
         result: Tensor = x + self.mlp(self.post_attention_layernorm(x))
         return result
 
@@ -132,15 +105,15 @@ class Body(nn.Module):
     def __init__(self, shape: Shape) -> None:
         super().__init__()
         self.embed_tokens = nn.Embedding(shape.vocab, shape.hidden)
-        self.layers = nn.ModuleList(Layer(shape, i) for i in range(shape.n_layers))
+        self.layers = nn.ModuleList(Layer(shape) for _ in range(shape.n_layers))
         self.norm = Norm(shape.hidden, shape.norm_epsilon)
 
-    def forward(self, ids: Tensor, where: Where) -> Tensor:
+    def forward(self, ids: Tensor, angles: Angles) -> Tensor:
         x = self.embed_tokens(ids)
         if torch.is_autocast_enabled(x.device.type):
             x = x.to(torch.get_autocast_dtype(x.device.type))
         for layer in self.layers:
-            x = layer(x, where)
+            x = layer(x, angles)
         result: Tensor = self.norm(x)
         return result
 
@@ -166,28 +139,19 @@ class Decoder(nn.Module):
                 deep = (2 * self.shape.n_layers) ** -0.5 if into_stream else 1.0
                 nn.init.normal_(parameter, std=scale * deep)
 
-    def where(
-        self, positions: Tensor, mask: Tensor | None = None, cache: Cache | None = None
-    ) -> Where:
-        """Positions are (length,) or, a row per sequence, (batch, length)."""
-        angles = self.angles[positions]
-        angles = angles.unsqueeze(1) if positions.dim() == 2 else angles
+    def hidden(self, ids: Tensor) -> Tensor:
+        angles = self.angles[: ids.shape[1]]
         dtype = self.model.embed_tokens.weight.dtype
         if torch.is_autocast_enabled(angles.device.type):
             dtype = torch.get_autocast_dtype(angles.device.type)
-        return Where(angles.cos().to(dtype), angles.sin().to(dtype), mask, cache)
-
-    def hidden(self, ids: Tensor, where: Where | None = None) -> Tensor:
-        if where is None:
-            where = self.where(torch.arange(ids.shape[1], device=ids.device))
-        result: Tensor = self.model(ids, where)
+        result: Tensor = self.model(ids, Angles(angles.cos().to(dtype), angles.sin().to(dtype)))
         return result
 
     def head(self, hidden: Tensor) -> Tensor:
         return functional.linear(hidden, self.model.embed_tokens.weight)
 
-    def forward(self, ids: Tensor, where: Where | None = None) -> Tensor:
-        return self.head(self.hidden(ids, where))
+    def forward(self, ids: Tensor) -> Tensor:
+        return self.head(self.hidden(ids))
 
 
 def rotary_angles(shape: Shape) -> Tensor:

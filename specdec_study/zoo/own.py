@@ -11,13 +11,10 @@ import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import torch
+import specdec
 
 from specdec_study.zoo.chat import END, END_OF_TEXT, Example, prompt, special_id
-from specdec_study.zoo.generate import Manner, Tokens, in_batches
-from specdec_study.zoo.machine import device, keep_memory, mixed_precision
 from specdec_study.zoo.mixture import QUESTION_WEIGHT, Piece
-from specdec_study.zoo.model import load_model
 from specdec_study.zoo.tasks import TASKS, example
 from specdec_study.zoo.tasks.material import Material, gather
 from specdec_study.zoo.text import read_corpus
@@ -25,7 +22,9 @@ from specdec_study.zoo.tokenizer import load_tokenizer
 
 STREAM = "own"
 OF_EACH = 500
-LONGEST_PROMPT = 700
+LONGEST_PROMPT, LONGEST_ANSWER = 700, 160
+AT_ONCE, PORTION = 8, 200
+Tokens = list[int]
 
 
 def last_prompt(made: Example) -> str:
@@ -42,18 +41,29 @@ def own_prompts(material: Material, of_each: int = OF_EACH) -> list[str]:
     ]
 
 
-def answers(folder: Path, root: Path, of_each: int) -> Iterator[tuple[Tokens, Tokens]]:
-    """Prompts and answers as tokens."""
-    model, tokenizer = load_model(folder).to(device()).eval(), load_tokenizer(folder)
+def prompts_of(folder: Path, root: Path, of_each: int) -> list[Tokens]:
     texts = own_prompts(gather(read_corpus(root).train), of_each)
-    prompts = [e.ids for e in tokenizer.encode_batch(texts) if len(e.ids) <= LONGEST_PROMPT]
-    for manner, chosen in (
-        (Manner(longest=160), prompts[::2]),
-        (Manner(longest=160, temperature=0.8), prompts[1::2]),
-    ):
-        with mixed_precision():
-            for number, answer in in_batches(model, chosen, manner):
-                yield chosen[number], answer
+    encodings = load_tokenizer(folder).encode_batch(texts)
+    return [e.ids for e in encodings if len(e.ids) <= LONGEST_PROMPT]
+
+
+def answers(folder: Path, root: Path, of_each: int) -> Iterator[tuple[Tokens, Tokens]]:
+    """Prompts and answers as tokens, without the token that ends a text."""
+    prompts, model = prompts_of(folder, root, of_each), specdec.Model.load(folder)
+    for temperature, chosen in ((0.0, prompts[::2]), (0.8, prompts[1::2])):
+        decoder = specdec.Decoder(
+            model,
+            sampling=specdec.Sampling(temperature, seed=1),
+            max_length=LONGEST_PROMPT + LONGEST_ANSWER,
+            max_batch=AT_ONCE,
+        )
+        for start in range(0, len(chosen), PORTION):
+            some = chosen[start : start + PORTION]
+            numbers = list(range(start, start + len(some)))
+            made = decoder.generate(some, max_tokens=LONGEST_ANSWER, requests=numbers)
+            for asked, generation in zip(some, made, strict=True):
+                tokens = generation.tokens.tolist()
+                yield asked, tokens[:-1] if generation.finish == "stop" else tokens
 
 
 def read_pieces(path: Path) -> list[Piece]:
@@ -73,10 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--out", type=Path, required=True, help="a file of JSON lines")
     parser.add_argument("--root", type=Path, default=Path("/"), help="where the packages are")
     parser.add_argument("--of-each", type=int, default=OF_EACH, help="prompts of each category")
-    parser.add_argument("--threads", type=int, default=torch.get_num_threads())
     options = parser.parse_args(arguments)
-    keep_memory()
-    torch.set_num_threads(options.threads)
     with options.out.open("w", encoding="utf-8") as file:
         for asked, answer in answers(options.target, options.root, options.of_each):
             file.write(json.dumps([asked, answer]) + "\n")

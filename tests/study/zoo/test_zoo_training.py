@@ -15,7 +15,6 @@ pytest.importorskip("safetensors")
 from specdec_study.zoo.batches import arrange  # noqa: E402
 from specdec_study.zoo.chat import END_OF_TEXT, Turn, conversation, special_id  # noqa: E402
 from specdec_study.zoo.distill import distillation_loss  # noqa: E402
-from specdec_study.zoo.generate import Manner, generate, in_batches  # noqa: E402
 from specdec_study.zoo.mixture import (  # noqa: E402
     QUESTION_WEIGHT,
     Piece,
@@ -226,20 +225,3 @@ def test_pieces_stay_together_and_begin_rows() -> None:
     for piece in pieces:
         found = sum(int((one.ids == piece.ids[0]).sum()) for one in rows)
         assert found == len(piece)
-
-
-def test_generation_in_batches_is_that_of_single_prompts() -> None:
-    """Padding and the cache change nothing: greedy texts are those of whole forwards."""
-    torch.manual_seed(3)
-    model = Decoder(TOY).eval()
-    for parameter in model.parameters():
-        parameter.data *= 4 if parameter.dim() == 2 else 1
-    prompts = [torch.randint(3, 300, (n,)).tolist() for n in (5, 17, 9)]
-    manner = Manner(longest=12)
-    single = [generate(model, [prompt], manner)[0] for prompt in prompts]
-    assert generate(model, prompts, manner) == single
-    assert dict(in_batches(model, prompts, manner, size=2)) == dict(enumerate(single))
-    for prompt, text in zip(prompts, single, strict=True):
-        with torch.no_grad():
-            best = model(torch.tensor([prompt + text]))[0].argmax(-1).tolist()
-        assert best[len(prompt) - 1 : -1] == text
