@@ -58,6 +58,7 @@ BAD_LINES: list[tuple[object, str]] = [
     ('{"prompt": "a", "x": ' + "[" * 99999 + "]" * 99999 + "}", "64 levels"),
     ('{"prompt": "a", "x": ' + "9" * 5000 + "}", "5000 digits"),
     ('{"prompt": "\\ud800"}', "half of a surrogate pair"),
+    ('{"prompt": "\\uDFFF"}', "half of a surrogate pair"),
     ("[1]", r"\[1\] is not an object"),
     ('"text"', "is not an object"),
     ({"question": "a"}, "'prompt' is missing; its fields: 'question'"),

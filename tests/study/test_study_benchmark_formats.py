@@ -88,20 +88,25 @@ def test_every_reader_is_recognized() -> None:
 
 
 def test_wikitext_keeps_long_entries(tmp_path: Path) -> None:
-    rows = ["", " = Title = \n", "a b c\n", "one two\nthree  four", "five six seven eight nine"]
+    rows = ["", "one", " = Title =\n", "a b\n", "1 2\n3  4 5 6 7 8 9\n"]
     path = write(tmp_path / "wikitext-2-test.jsonl", *({"text": row} for row in rows))
     selection = Selection(max_prompt=4)
 
-    def count(text: str) -> int:
+    def two_a_word(text: str) -> int:
         return 2 * len(text.split())
 
-    benchmark = load_benchmark(path, selection=selection, count_tokens=count)
-    assert benchmark.ids == ["entry_2", "entry_3", "entry_4", "entry_5"]
-    assert benchmark.prompts == ["= Title ", "a b ", "one two ", "five six "]
+    def half_a_word(text: str) -> int:
+        return len(text.split()) // 2
+
+    benchmark = load_benchmark(path, selection=selection, count_tokens=two_a_word)
+    assert benchmark.ids == ["entry_3", "entry_4", "entry_5"]
+    assert benchmark.prompts == ["= Title ", "a b", "1 2 "]
+    benchmark = load_benchmark(path, selection=selection, count_tokens=half_a_word)
+    assert benchmark.prompts == ["1 2 3 4"]
     with pytest.raises(UserError, match="max_prompt is 128, but there is no tokenizer"):
         load_benchmark(path)
     with pytest.raises(UserError, match="no sample"):
-        load_benchmark(path, count_tokens=count)
+        load_benchmark(path, count_tokens=two_a_word)
 
 
 @pytest.mark.parametrize(
