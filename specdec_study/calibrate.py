@@ -1,0 +1,164 @@
+"""Measures what this machine's forwards cost, and says which drafting that makes best.
+
+python -m specdec_study.calibrate --model TARGET --draft DRAFT --output profile.yaml
+python -m specdec_study.calibrate --recommend RUN [--profile profile.yaml]
+"""
+
+import argparse
+import datetime
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import specdec
+
+from specdec_study.config.methods import Ngram
+from specdec_study.errors import UserError
+from specdec_study.predict.costs import costs_of, find_profile
+from specdec_study.predict.measure import Wanted, load, measure
+from specdec_study.predict.profile import ModelCosts, Profile, Tabled, read_profile, write_profile
+from specdec_study.predict.recommend import (
+    RecordedRun,
+    candidates,
+    read_run,
+    table,
+    typical_context,
+)
+
+ROWS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
+
+
+def ascending(values: Sequence[int], name: str, least: int) -> tuple[int, ...]:
+    if min(values) < least:
+        raise UserError(f"{name} {min(values)}: it must be at least {least}")
+    return tuple(sorted(set(values)))
+
+
+def curve_table(costs: ModelCosts) -> str:
+    lines = [f"{costs.role} {costs.name}, {costs.dtype}"]
+    for curve in costs.curves:
+        for rows, seconds, spread in zip(
+            curve.rows, curve.seconds, curve.spread or [0.0] * len(curve.rows), strict=True
+        ):
+            lines.append(
+                f"  context {curve.context:5}  rows {rows:4}  {1e3 * seconds:10.4f} ms"
+                f"  x{seconds / curve.seconds[0]:6.2f}  spread {spread:5.1%}"
+            )
+    lines.append(f"  prompts: {1e6 * (costs.prefill_seconds or 0):.2f} us a token")
+    if costs.role == "draft":
+        lines.append(
+            f"  beside forwards: {1e6 * costs.draft_seconds:.2f} us a draft, "
+            f"{1e6 * costs.step_seconds:.2f} us a step"
+        )
+    return "\n".join(lines)
+
+
+def measured(
+    options: argparse.Namespace, target: str, draft: str | None, context: Sequence[int]
+) -> Tabled:
+    """The machine as it is now."""
+    wanted = Wanted(
+        ascending(context, "--context", 1),
+        ascending([1, *options.rows], "--rows", 1),
+        options.repeats,
+        options.temperature,
+    )
+    now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
+    drafter = None if draft is None else load(draft, "draft", options.dtype)
+    return measure(load(target, "target", options.dtype), drafter, wanted, now)
+
+
+def calibrate(options: argparse.Namespace) -> None:
+    """Measure, show, write."""
+    profile = measured(options, options.model, options.draft, options.context)
+    show(profile)
+    if options.output is not None:
+        write_profile(options.output, profile, "Measured by python -m specdec_study.calibrate.")
+
+
+def show(profile: Tabled) -> None:
+    if profile.machine is not None:
+        m = profile.machine
+        print(f"{profile.source}; {m.isa}, {m.cpu}, {m.threads} threads, load {m.load}")
+    for costs in profile.models:
+        print(curve_table(costs))
+    print(f"a round beside its forwards: {1e6 * profile.round_seconds:.2f} us")
+
+
+def profile_of(options: argparse.Namespace, run: RecordedRun) -> Profile:
+    """The one that is named, or else this machine's for the models of the run, as it ran them."""
+    if options.profile is not None:
+        return read_profile(find_profile(options.profile))
+    engine, drafter = run.config.engine, run.config.drafter
+    options.dtype, options.temperature = engine.dtype, run.config.generation.temperature
+    if engine.threads is not None:
+        specdec.set_threads(engine.threads)
+    draft = (
+        None if drafter is None or isinstance(drafter, Ngram) else getattr(drafter, "model", None)
+    )
+    return measured(options, run.config.model, draft, [round(typical_context(run.records))])
+
+
+def recommend(options: argparse.Namespace) -> None:
+    run = read_run(options.recommend)
+    baseline = read_run(options.baseline) if options.baseline is not None else None
+    profile = profile_of(options, run)
+    costs = costs_of(profile, options.as_target, options.as_draft)
+    print(f"on {profile.name} ({profile.kind}): target {costs.target.name}, ", end="")
+    print(f"drafter {costs.draft.name if costs.draft else 'none'}")
+    print(table(candidates(run, costs), run, baseline))
+
+
+def parser() -> argparse.ArgumentParser:
+    p = argparse.ArgumentParser(
+        prog="python -m specdec_study.calibrate",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    what = p.add_mutually_exclusive_group(required=True)
+    what.add_argument("--model", metavar="FOLDER", help="the target to measure")
+    what.add_argument(
+        "--recommend", type=Path, metavar="RUN", help="a run to find a better way for"
+    )
+    p.add_argument("--draft", metavar="FOLDER", help="the drafter to measure with it")
+    p.add_argument("--context", type=int, nargs="+", default=[256], help="tokens before the rows")
+    p.add_argument("--rows", type=int, nargs="+", default=list(ROWS), help="of the forwards")
+    p.add_argument("--repeats", type=int, default=7, help="turns of each forward")
+    p.add_argument("--temperature", type=float, default=0.0, help="that texts are decoded at")
+    p.add_argument("--dtype", choices=("bf16", "f32"), default="bf16")
+    p.add_argument("--threads", type=int, help="all, if not given")
+    p.add_argument("--output", type=Path, metavar="FILE", help="where the profile goes")
+    p.add_argument("--profile", help="a file, or a6000, l4, a100, h200; else measured")
+    p.add_argument("--as-target", metavar="MODEL", help="of the profile; a roofline takes a size")
+    p.add_argument("--as-draft", metavar="MODEL")
+    p.add_argument("--baseline", type=Path, metavar="RUN", help="the same requests, undrafted")
+    return p
+
+
+def run(options: argparse.Namespace) -> None:
+    if options.threads is not None and options.threads < 1:
+        raise UserError(f"--threads {options.threads}: it must be at least 1")
+    if options.threads is not None:
+        specdec.set_threads(options.threads)
+    if options.repeats < 1:
+        raise UserError(f"--repeats {options.repeats}: it must be at least 1")
+    if not 0 <= options.temperature < float("inf"):
+        raise UserError(f"--temperature {options.temperature}: it must be 0 or more")
+    if options.recommend is None:
+        calibrate(options)
+    else:
+        recommend(options)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = parser().parse_args(arguments)
+    try:
+        run(options)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

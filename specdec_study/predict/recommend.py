@@ -1,0 +1,196 @@
+"""Ranks ways to draft for a recorded run's texts by the speed-up that is predicted for them."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import specdec
+
+from specdec_study.config import Config, load_config
+from specdec_study.config.methods import DraftModel, Method, Ngram, Suffix
+from specdec_study.errors import UserError
+from specdec_study.predict.acceptance import (
+    Floats,
+    Rounds,
+    longest_known,
+    rank_acceptance,
+    rounds_of,
+    survival,
+)
+from specdec_study.predict.costs import Costs
+from specdec_study.predict.model import (
+    Prediction,
+    chain_plan,
+    drafter_of,
+    middle,
+    predict,
+    replay,
+    tokens_of,
+    tree_plan,
+)
+from specdec_study.records import Record, from_json
+
+LENGTHS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 16, 20, 24, 32)
+BUDGETS = (4, 8, 16, 32, 64)
+
+
+@dataclass(frozen=True, slots=True)
+class RecordedRun:
+    folder: Path
+    config: Config
+    records: tuple[Record, ...]
+
+    @property
+    def measured_s(self) -> float:
+        """After the prompts were read."""
+        return sum(record.walltime - record.prefill_s for record in self.records)
+
+    @property
+    def tokens(self) -> int:
+        return sum(map(tokens_of, self.records))
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    method: str
+    setting: str
+    prediction: Prediction
+    is_run: bool = False
+    is_beyond: bool = False  # some of its positions were never seen
+
+
+def read_run(folder: Path) -> RecordedRun:
+    """The answers of a run directory; failed requests are left out."""
+    config = load_config([folder / "config.yaml"])
+    path = folder / "responses.jsonl"
+    records = []
+    try:
+        with path.open(encoding="utf-8") as file:
+            for number, line in enumerate(file, 1):
+                try:
+                    records.append(from_json(line))
+                except ValueError as error:
+                    raise UserError(f"{path}, line {number}: {error}") from error
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror or error}") from error
+    answers = tuple(r for r in records if r.error is None and len(r.rounds))
+    if not answers:
+        raise UserError(f"{path}: no answer is in it")
+    return RecordedRun(folder, config, answers)
+
+
+def setting_of(method: Method | None) -> str:
+    """What was configured, the models' places left out."""
+    if method is None:
+        return ""
+    given = method.model_dump(exclude_defaults=True, exclude={"method", "model", "growmap"})
+    return ", ".join(f"{key}={value}" for key, value in given.items())
+
+
+def allowed_length(method: Method | None) -> int | None:
+    """What each draft may be as long as; None where that changes from round to round."""
+    if isinstance(method, Ngram | Suffix):
+        return method.num_tokens
+    if isinstance(method, DraftModel) and method.schedule == "constant":
+        return method.num_tokens
+    return None
+
+
+def is_chain(method: Method | None) -> bool:
+    return isinstance(method, Ngram | DraftModel) or (
+        isinstance(method, Suffix) and method.max_branch == 1
+    )
+
+
+def typical_context(records: Sequence[Record]) -> float:
+    """Of the run's tokens."""
+    lengths = [tokens_of(record) for record in records]
+    return float(np.average([middle(record) for record in records], weights=lengths))
+
+
+def other_lengths(run: RecordedRun, method: Method, costs: Costs) -> Iterator[Candidate]:
+    """The run's own chain drafter, told to draft fewer or more tokens."""
+    rounds: Rounds = rounds_of(run.records, allowed_length(method))
+    known, context = longest_known(rounds), typical_context(run.records)
+    with_draft = isinstance(method, DraftModel)
+    for length in LENGTHS:
+        if length + 1 > costs.target.most_rows or length > 2 * max(1, known):
+            return
+        reached = survival(rounds.accepted, rounds.limit, length)
+        proposed = survival(rounds.drafted, rounds.limit, length)
+        plan = chain_plan(costs, reached, proposed, context, with_draft)
+        prediction = predict(run.records, costs, plan, with_draft)
+        name = str(method.model_dump()["method"])
+        yield Candidate(name, f"num_tokens={length}", prediction, is_beyond=length > known)
+
+
+def best_trees(run: RecordedRun, acceptance: Floats, costs: Costs) -> Iterator[Candidate]:
+    """The best tree of each size for what the run's nodes say of first, second, ... guesses."""
+    context, draft = typical_context(run.records), drafter_of(costs)
+    each = float(draft.seconds(1, context)) + draft.step_seconds
+    seen = set()
+    for budget in BUDGETS:
+        if budget > costs.target.most_rows:
+            return
+        sizes = np.arange(1, budget + 1)
+        curve = dict(
+            zip(sizes.tolist(), costs.target.seconds(sizes, context).tolist(), strict=True)
+        )
+        tree = specdec.search_tree(acceptance, budget, cost=curve, draft_cost=each).tree
+        if len(tree) == 1 or tree in seen:
+            continue
+        seen.add(tree)
+        plan = tree_plan(costs, tree, acceptance, context)
+        setting = f"num_nodes={len(tree)}, depth={tree.max_depth}"
+        yield Candidate("static_tree", setting, predict(run.records, costs, plan, True))
+
+
+def candidates(run: RecordedRun, costs: Costs) -> list[Candidate]:
+    """Best first. The run as it was is among them."""
+    method = run.config.drafter
+    own = replay(run.records, costs, method)
+    name = "none" if method is None else str(method.model_dump()["method"])
+    found = [Candidate(name, setting_of(method), own, is_run=True)]
+    if method is not None and is_chain(method):
+        found += other_lengths(run, method, costs)
+    acceptance = rank_acceptance(run.records)
+    if len(acceptance) > 1 and costs.draft is not None:
+        found += best_trees(run, acceptance, costs)
+    return sorted(found, key=lambda c: -c.prediction.speedup)
+
+
+def measured_speedup(run: RecordedRun, baseline: RecordedRun) -> float:
+    """On the requests that both runs answered, by the time of whole requests."""
+    plain = {record.key: record.walltime for record in baseline.records}
+    both = [(plain[r.key], r.walltime) for r in run.records if r.key in plain]
+    if not both:
+        raise UserError(f"{baseline.folder}: none of its requests is in {run.folder}")
+    return sum(a for a, _ in both) / sum(b for _, b in both)
+
+
+def table(found: Sequence[Candidate], run: RecordedRun, baseline: RecordedRun | None) -> str:
+    """For a terminal. What the run measured stands beside its own prediction."""
+    lines = [f"{'method':14} {'setting':36} {'tokens/round':>12} {'ms/token':>9} {'speed-up':>8}"]
+    for c in found:
+        p = c.prediction
+        mark = " < this run" if c.is_run else " *" if c.is_beyond else ""
+        lines.append(
+            f"{c.method:14} {c.setting:36} {p.tokens_per_round:12.2f} "
+            f"{1e3 * p.seconds_per_token:9.3f} {p.speedup:7.2f}x{mark}"
+        )
+    own = next(c.prediction for c in found if c.is_run)
+    measured = run.measured_s / run.tokens
+    error = own.seconds_per_token / measured - 1
+    lines.append(
+        f"this run: {1e3 * measured:.3f} ms/token measured, "
+        f"{1e3 * own.seconds_per_token:.3f} predicted ({error:+.1%})"
+    )
+    if baseline is not None:
+        lines.append(
+            f"this run: {measured_speedup(run, baseline):.2f}x measured against "
+            f"{baseline.folder.name}, {own.speedup:.2f}x predicted"
+        )
+    if any(c.is_beyond for c in found):
+        lines.append("* longer than the run drafted: acceptance there is taken to stay as it was")
+    return "\n".join(lines)
