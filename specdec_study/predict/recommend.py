@@ -57,7 +57,7 @@ class Candidate:
     setting: str
     prediction: Prediction
     is_run: bool = False
-    is_beyond: bool = False  # some of its positions were never seen
+    is_beyond: bool = False  # deeper than any draft of the run
 
 
 def read_run(folder: Path) -> RecordedRun:
@@ -84,7 +84,9 @@ def setting_of(method: Method | None) -> str:
     """What was configured, the models' places left out."""
     if method is None:
         return ""
-    given = method.model_dump(exclude_defaults=True, exclude={"method", "model", "growmap"})
+    given = method.model_dump(
+        exclude_defaults=True, exclude={"method", "model", "growmap", "acceptance"}
+    )
     return ", ".join(f"{key}={value}" for key, value in given.items())
 
 
@@ -127,6 +129,7 @@ def other_lengths(run: RecordedRun, method: Method, costs: Costs) -> Iterator[Ca
 
 def best_trees(run: RecordedRun, acceptance: Floats, costs: Costs) -> Iterator[Candidate]:
     """The best tree of each size for what the run's nodes say of first, second, ... guesses."""
+    deepest = max(int(record.rounds["depth"].max()) for record in run.records)
     context, draft = typical_context(run.records), drafter_of(costs)
     each = float(draft.seconds(1, context)) + draft.step_seconds
     seen = set()
@@ -137,13 +140,16 @@ def best_trees(run: RecordedRun, acceptance: Floats, costs: Costs) -> Iterator[C
         curve = dict(
             zip(sizes.tolist(), costs.target.seconds(sizes, context).tolist(), strict=True)
         )
-        tree = specdec.search_tree(acceptance, budget, cost=curve, draft_cost=each).tree
+        tree = specdec.search_tree(
+            acceptance, budget, 2 * deepest, cost=curve, draft_cost=each
+        ).tree
         if len(tree) == 1 or tree in seen:
             continue
         seen.add(tree)
         plan = tree_plan(costs, tree, acceptance, context)
         setting = f"num_nodes={len(tree)}, depth={tree.max_depth}"
-        yield Candidate("static_tree", setting, predict(run.records, costs, plan, True))
+        prediction = predict(run.records, costs, plan, True)
+        yield Candidate("static_tree", setting, prediction, is_beyond=tree.max_depth > deepest)
 
 
 def candidates(run: RecordedRun, costs: Costs) -> list[Candidate]:
@@ -169,8 +175,24 @@ def measured_speedup(run: RecordedRun, baseline: RecordedRun) -> float:
     return sum(a for a, _ in both) / sum(b for _, b in both)
 
 
+def own_lines(own: Prediction, run: RecordedRun, baseline: RecordedRun | None) -> list[str]:
+    """The run's own prediction beside what it measured, be it on the same machine or not."""
+    measured = run.measured_s / run.tokens
+    lines = [
+        f"this run: {1e3 * own.seconds_per_token:.3f} ms/token predicted, "
+        f"{1e3 * measured:.3f} measured where it ran"
+    ]
+    if baseline is not None:
+        gained = measured_speedup(run, baseline)
+        lines.append(
+            f"this run: {own.speedup:.2f}x predicted, {gained:.2f}x measured against "
+            f"{baseline.folder.name} ({own.speedup / gained - 1:+.1%})"
+        )
+    return lines
+
+
 def table(found: Sequence[Candidate], run: RecordedRun, baseline: RecordedRun | None) -> str:
-    """For a terminal. What the run measured stands beside its own prediction."""
+    """For a terminal."""
     lines = [f"{'method':14} {'setting':36} {'tokens/round':>12} {'ms/token':>9} {'speed-up':>8}"]
     for c in found:
         p = c.prediction
@@ -179,18 +201,7 @@ def table(found: Sequence[Candidate], run: RecordedRun, baseline: RecordedRun | 
             f"{c.method:14} {c.setting:36} {p.tokens_per_round:12.2f} "
             f"{1e3 * p.seconds_per_token:9.3f} {p.speedup:7.2f}x{mark}"
         )
-    own = next(c.prediction for c in found if c.is_run)
-    measured = run.measured_s / run.tokens
-    error = own.seconds_per_token / measured - 1
-    lines.append(
-        f"this run: {1e3 * measured:.3f} ms/token measured, "
-        f"{1e3 * own.seconds_per_token:.3f} predicted ({error:+.1%})"
-    )
-    if baseline is not None:
-        lines.append(
-            f"this run: {measured_speedup(run, baseline):.2f}x measured against "
-            f"{baseline.folder.name}, {own.speedup:.2f}x predicted"
-        )
+    lines += own_lines(next(c.prediction for c in found if c.is_run), run, baseline)
     if any(c.is_beyond for c in found):
         lines.append("* longer than the run drafted: acceptance there is taken to stay as it was")
     return "\n".join(lines)
