@@ -13,6 +13,7 @@ from specdec_study.errors import UserError
 from specdec_study.predict.acceptance import rank_acceptance, rounds_of, survival
 from specdec_study.predict.costs import Costs
 from specdec_study.predict.model import (
+    Plan,
     Prediction,
     chain_plan,
     expected,
@@ -169,6 +170,15 @@ def test_expected_rounds_by_hand() -> None:
     plan = chain_plan(COSTS, np.array([0.5]), np.array([1.0]), 0.0, False)
     rounds = expected(plan, 3, True)[1]
     assert rounds.tolist() == [0, 1, 1.5, 1 + 0.5 * 1.5 + 0.5 * 1]
+
+
+@pytest.mark.parametrize(("is_capped", "seconds"), [(True, [0, 1, 10.5]), (False, [0, 10, 15])])
+def test_the_last_token_is_drafted_for_only_if_nobody_knows(
+    is_capped: bool, seconds: list[float]
+) -> None:
+    """A round costs 1 without and 10 with a draft, whose token is accepted half of the time."""
+    plan = Plan(np.array([0.5]), np.array([1.0, 10.0]))
+    assert expected(plan, 2, is_capped)[0].tolist() == seconds
 
 
 def test_trees_are_predicted_from_the_ranks_of_another() -> None:
