@@ -17,7 +17,6 @@ from specdec_study.errors import UserError
 from specdec_study.jsonl import MalformedError, decode, parse
 from specdec_study.readers.sample import Message
 
-INCOMPLETE = "\ufffd"
 NO_VARIABLES: Mapping[str, Any] = {}
 
 
@@ -212,6 +211,6 @@ class Text:
         """Slow and right for every decoder: as much of the text as each prefix settles."""
         ends = [0]
         for n in range(1, len(ids) + 1):
-            settled = self.decode(ids[:n]).rstrip(INCOMPLETE)
+            settled = self.decode(ids[:n])
             ends.append(max(ends[-1], _n_common(settled, text)))
         return [text[start:end] for start, end in pairwise(ends)]
