@@ -12,19 +12,20 @@ from pathlib import Path
 
 import specdec
 
+from specdec_study.command import parser, run_command
 from specdec_study.config.methods import Ngram
 from specdec_study.errors import UserError
 from specdec_study.predict.costs import costs_of, find_profile
 from specdec_study.predict.measure import Wanted, load, measure
 from specdec_study.predict.profile import ModelCosts, Profile, Tabled, read_profile, write_profile
-from specdec_study.predict.recommend import (
-    RecordedRun,
-    candidates,
-    read_run,
-    table,
-    typical_context,
-)
+from specdec_study.predict.recommend import answered, candidates, table, typical_context
+from specdec_study.results import Results, read_results
 
+EXAMPLES = """\
+  python -m specdec_study.calibrate --model data/models/mini-target \\
+      --draft data/models/mini-draft --output profile.yaml
+  python -m specdec_study.calibrate --recommend results/mine --profile profile.yaml
+  python -m specdec_study.calibrate --recommend results/mine --profile a6000 --as-target 7B"""
 ROWS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
 
 
@@ -85,7 +86,7 @@ def show(profile: Tabled) -> None:
     print(f"a round beside its forwards: {1e6 * profile.round_seconds:.2f} us")
 
 
-def profile_of(options: argparse.Namespace, run: RecordedRun) -> Profile:
+def profile_of(options: argparse.Namespace, run: Results) -> Profile:
     """The one that is named, or else this machine's for the models of the run, as it ran them."""
     if options.profile is not None:
         return read_profile(find_profile(options.profile))
@@ -100,20 +101,19 @@ def profile_of(options: argparse.Namespace, run: RecordedRun) -> Profile:
 
 
 def recommend(options: argparse.Namespace) -> None:
-    run = read_run(options.recommend)
-    baseline = read_run(options.baseline) if options.baseline is not None else None
+    run = answered(read_results(options.recommend))
     profile = profile_of(options, run)
     costs = costs_of(profile, options.as_target, options.as_draft)
     print(f"on {profile.name} ({profile.kind}): target {costs.target.name}, ", end="")
     print(f"drafter {costs.draft.name if costs.draft else 'none'}")
-    print(table(candidates(run, costs), run, baseline))
+    print(table(candidates(run, costs), run))
 
 
-def parser() -> argparse.ArgumentParser:
-    p = argparse.ArgumentParser(
-        prog="python -m specdec_study.calibrate",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+def arguments_parser() -> argparse.ArgumentParser:
+    p = parser(
+        "python -m specdec_study.calibrate",
+        "Measures what this machine's forwards cost, and says which drafting that makes best.",
+        EXAMPLES,
     )
     what = p.add_mutually_exclusive_group(required=True)
     what.add_argument("--model", metavar="FOLDER", help="the target to measure")
@@ -131,7 +131,6 @@ def parser() -> argparse.ArgumentParser:
     p.add_argument("--profile", help="a file, or a6000, l4, a100, h200; else measured")
     p.add_argument("--as-target", metavar="MODEL", help="of the profile; a roofline takes a size")
     p.add_argument("--as-draft", metavar="MODEL")
-    p.add_argument("--baseline", type=Path, metavar="RUN", help="the same requests, undrafted")
     return p
 
 
@@ -151,14 +150,13 @@ def run(options: argparse.Namespace) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    options = parser().parse_args(arguments)
-    try:
-        run(options)
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+    run(arguments_parser().parse_args(arguments))
     return 0
 
 
+def console() -> int:
+    return run_command(main)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(console())

@@ -43,7 +43,7 @@ def read_samples(path: str, config: Config, text: Text) -> Benchmark:
     return load_benchmark(
         path,
         reader=data.reader,
-        selection=Selection(data.start, data.end, data.num_samples, data.max_prompt),
+        selection=Selection(data.start, data.end, data.num_samples, data.max_prompt, data.shuffle),
         skip_bad_lines=data.skip_bad_lines,
         count_tokens=lambda content: len(text.encode(content)),
     )

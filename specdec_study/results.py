@@ -64,6 +64,9 @@ def read_one(path: Path) -> Results:
     try:
         environment = json.loads((path / ENVIRONMENT).read_text(encoding="utf-8"))
         records = read_records(path / JOURNAL)
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: not the folder of a run: {error}") from error
+    except OSError as error:
+        missing = f"{Path(str(error.filename)).name}: {error.strerror}"
+        raise UserError(f"{path}: not the folder of a run: {missing}") from error
+    except json.JSONDecodeError as error:
+        raise UserError(f"{path / ENVIRONMENT}: {error}") from error
     return Results(path, load_config([path / CONFIG]), records, environment)

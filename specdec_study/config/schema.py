@@ -63,6 +63,7 @@ class Data(Section):
     end: int | None = Field(None, ge=1)
     num_samples: int | None = Field(None, ge=1)
     max_prompt: int | None = Field(None, ge=1, description="tokens; longer prompts are cut")
+    shuffle: int | None = Field(None, ge=0, description="seed of an order to choose from")
     skip_bad_lines: bool = False
 
 

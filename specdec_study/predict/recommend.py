@@ -1,15 +1,14 @@
 """Ranks ways to draft for a recorded run's texts by the speed-up that is predicted for them."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 
 import numpy as np
 import specdec
 
-from specdec_study.config import Config, load_config
 from specdec_study.config.methods import DraftModel, Method, Ngram, Suffix
 from specdec_study.errors import UserError
+from specdec_study.metrics.speedup import of_pairs, pairs
 from specdec_study.predict.acceptance import (
     Floats,
     Rounds,
@@ -29,26 +28,11 @@ from specdec_study.predict.model import (
     tokens_of,
     tree_plan,
 )
-from specdec_study.records import Record, from_json
+from specdec_study.records import Record
+from specdec_study.results import Results
 
 LENGTHS = (1, 2, 3, 4, 5, 6, 7, 8, 10, 12, 16, 20, 24, 32)
 BUDGETS = (4, 8, 16, 32, 64)
-
-
-@dataclass(frozen=True, slots=True)
-class RecordedRun:
-    folder: Path
-    config: Config
-    records: tuple[Record, ...]
-
-    @property
-    def measured_s(self) -> float:
-        """After the prompts were read."""
-        return sum(record.walltime - record.prefill_s for record in self.records)
-
-    @property
-    def tokens(self) -> int:
-        return sum(map(tokens_of, self.records))
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,24 +44,17 @@ class Candidate:
     is_beyond: bool = False  # deeper than any draft of the run
 
 
-def read_run(folder: Path) -> RecordedRun:
-    """The answers of a run directory; failed requests are left out."""
-    config = load_config([folder / "config.yaml"])
-    path = folder / "responses.jsonl"
-    records = []
-    try:
-        with path.open(encoding="utf-8") as file:
-            for number, line in enumerate(file, 1):
-                try:
-                    records.append(from_json(line))
-                except ValueError as error:
-                    raise UserError(f"{path}, line {number}: {error}") from error
-    except OSError as error:
-        raise UserError(f"{path}: {error.strerror or error}") from error
-    answers = tuple(r for r in records if r.error is None and len(r.rounds))
-    if not answers:
-        raise UserError(f"{path}: no answer is in it")
-    return RecordedRun(folder, config, answers)
+def answered(run: Results) -> Results:
+    """A run without its failed requests."""
+    records = tuple(r for r in run.records if r.error is None and len(r.rounds))
+    if not records:
+        raise UserError(f"{run.path}: no answer is in it")
+    return replace(run, records=records)
+
+
+def measured_s(run: Results) -> float:
+    """After the prompts were read."""
+    return sum(record.walltime - record.prefill_s for record in run.records)
 
 
 def setting_of(method: Method | None) -> str:
@@ -111,7 +88,7 @@ def typical_context(records: Sequence[Record]) -> float:
     return float(np.average([middle(record) for record in records], weights=lengths))
 
 
-def other_lengths(run: RecordedRun, method: Method, costs: Costs) -> Iterator[Candidate]:
+def other_lengths(run: Results, method: Method, costs: Costs) -> Iterator[Candidate]:
     """The run's own chain drafter, told to draft fewer or more tokens."""
     rounds: Rounds = rounds_of(run.records, allowed_length(method))
     known, context = longest_known(rounds), typical_context(run.records)
@@ -127,7 +104,7 @@ def other_lengths(run: RecordedRun, method: Method, costs: Costs) -> Iterator[Ca
         yield Candidate(name, f"num_tokens={length}", prediction, is_beyond=length > known)
 
 
-def best_trees(run: RecordedRun, acceptance: Floats, costs: Costs) -> Iterator[Candidate]:
+def best_trees(run: Results, acceptance: Floats, costs: Costs) -> Iterator[Candidate]:
     """The best tree of each size for what the run's nodes say of first, second, ... guesses."""
     deepest = max(int(record.rounds["depth"].max()) for record in run.records)
     context, draft = typical_context(run.records), drafter_of(costs)
@@ -152,7 +129,7 @@ def best_trees(run: RecordedRun, acceptance: Floats, costs: Costs) -> Iterator[C
         yield Candidate("static_tree", setting, prediction, is_beyond=tree.max_depth > deepest)
 
 
-def candidates(run: RecordedRun, costs: Costs) -> list[Candidate]:
+def candidates(run: Results, costs: Costs) -> list[Candidate]:
     """Best first. The run as it was is among them."""
     method = run.config.drafter
     own = replay(run.records, costs, method)
@@ -166,32 +143,31 @@ def candidates(run: RecordedRun, costs: Costs) -> list[Candidate]:
     return sorted(found, key=lambda c: -c.prediction.speedup)
 
 
-def measured_speedup(run: RecordedRun, baseline: RecordedRun) -> float:
-    """On the requests that both runs answered, by the time of whole requests."""
-    plain = {record.key: record.walltime for record in baseline.records}
-    both = [(plain[r.key], r.walltime) for r in run.records if r.key in plain]
-    if not both:
-        raise UserError(f"{baseline.folder}: none of its requests is in {run.folder}")
-    return sum(a for a, _ in both) / sum(b for _, b in both)
+def measured_speedup(run: Results) -> float | None:
+    """Where the run has a baseline: by the time of whole requests."""
+    if run.baseline is None:
+        return None
+    found = of_pairs(pairs(run.records, run.baseline.records), run.baseline.name, False)
+    return None if found is None else found.token_weighted
 
 
-def own_lines(own: Prediction, run: RecordedRun, baseline: RecordedRun | None) -> list[str]:
+def own_lines(own: Prediction, run: Results) -> list[str]:
     """The run's own prediction beside what it measured, be it on the same machine or not."""
-    measured = run.measured_s / run.tokens
+    measured = measured_s(run) / sum(map(tokens_of, run.records))
     lines = [
         f"this run: {1e3 * own.seconds_per_token:.3f} ms/token predicted, "
         f"{1e3 * measured:.3f} measured where it ran"
     ]
-    if baseline is not None:
-        gained = measured_speedup(run, baseline)
+    gained = measured_speedup(run)
+    if gained is not None:
         lines.append(
-            f"this run: {own.speedup:.2f}x predicted, {gained:.2f}x measured against "
-            f"{baseline.folder.name} ({own.speedup / gained - 1:+.1%})"
+            f"this run: {own.speedup:.2f}x predicted, {gained:.2f}x measured "
+            f"({own.speedup / gained - 1:+.1%})"
         )
     return lines
 
 
-def table(found: Sequence[Candidate], run: RecordedRun, baseline: RecordedRun | None) -> str:
+def table(found: Sequence[Candidate], run: Results) -> str:
     """For a terminal."""
     lines = [f"{'method':14} {'setting':36} {'tokens/round':>12} {'ms/token':>9} {'speed-up':>8}"]
     for c in found:
@@ -201,7 +177,7 @@ def table(found: Sequence[Candidate], run: RecordedRun, baseline: RecordedRun | 
             f"{c.method:14} {c.setting:36} {p.tokens_per_round:12.2f} "
             f"{1e3 * p.seconds_per_token:9.3f} {p.speedup:7.2f}x{mark}"
         )
-    lines += own_lines(next(c.prediction for c in found if c.is_run), run, baseline)
+    lines += own_lines(next(c.prediction for c in found if c.is_run), run)
     if any(c.is_beyond for c in found):
         lines.append("* longer than the run drafted: acceptance there is taken to stay as it was")
     return "\n".join(lines)

@@ -1,5 +1,6 @@
 """The command: it measures tiny models, and ranks ways to draft for a recorded run."""
 
+import json
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -11,13 +12,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.models import config_of, random_weights, write_folder
 
-from specdec_study.calibrate import main
+from specdec_study.calibrate import main as calibrate
+from specdec_study.command import run_command
 from specdec_study.config.files import write_yaml
 from specdec_study.predict.costs import costs_of, find_profile
 from specdec_study.predict.measure import identity, rising
 from specdec_study.predict.profile import Tabled, read_profile
-from specdec_study.predict.recommend import candidates, read_run
+from specdec_study.predict.recommend import answered, candidates
 from specdec_study.records import NODE, ROUND, Record, to_json
+from specdec_study.results import Results, read_results
 
 SMALL = config_of("qwen3", vocab_size=31)
 SHORT = ["--context", "8", "24", "--rows", "2", "4", "8", "--repeats", "1"]
@@ -30,6 +33,14 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
         write_folder(folder / name, SMALL, random_weights(SMALL, seed))
         for seed, name in enumerate(("target", "draft"))
     )
+
+
+def main(arguments: list[str]) -> int:
+    return run_command(lambda: calibrate(arguments))
+
+
+def answered_run(folder: Path) -> Results:
+    return answered(read_results(folder))
 
 
 def record_of(made: specdec.Generation, number: int, nodes: bool) -> Record:
@@ -48,7 +59,11 @@ def record_of(made: specdec.Generation, number: int, nodes: bool) -> Record:
 
 
 def write_run(
-    folder: Path, speculation: dict[str, Any] | None, drafter: specdec.Drafter | None, model: Path
+    folder: Path,
+    speculation: dict[str, Any] | None,
+    drafter: specdec.Drafter | None,
+    model: Path,
+    baseline: str | None = None,
 ) -> Path:
     """What a run leaves behind, as far as predictions read it."""
     decoder = specdec.Decoder(specdec.Model.load(model), drafter, trace_nodes=True)
@@ -56,6 +71,8 @@ def write_run(
     write_yaml(
         folder / "config.yaml", {"model": str(model), "speculative_decoding": speculation}, ""
     )
+    environment = {"name": folder.name, "baseline": baseline}
+    (folder / "environment.json").write_text(json.dumps(environment))
     with (folder / "responses.jsonl").open("w") as file:
         for i in range(3):
             (made,) = decoder.generate([[i, 2, 3, 2, 3]], max_tokens=30, ignore_eos=True)
@@ -94,10 +111,11 @@ def test_runs_are_ranked(
     target, draft = pair
     model = specdec.Model.load(target)  # it drafts for itself, so every draft is right
     method = {"method": "draft_model", "model": str(draft), "num_tokens": 3}
-    run = write_run(tmp_path / "chain", method, specdec.DraftModel(model, 3), target)
-    plain = write_run(tmp_path / "plain", None, None, target)
+    write_run(tmp_path / "plain", None, None, target)
+    drafter = specdec.DraftModel(model, 3)
+    run = write_run(tmp_path / "chain", method, drafter, target, "../plain")
     sizes = ["--profile", "l4", "--as-target", "7B", "--as-draft", "0.5B"]
-    assert main(["--recommend", str(run), "--baseline", str(plain), *sizes]) == 0
+    assert main(["--recommend", str(run), *sizes]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "on l4 (roofline): target 7e+09 parameters, drafter 5e+08 parameters"
     speeds = [float(line[74:82]) for line in lines[2:] if line.startswith("draft_model")]
@@ -105,14 +123,14 @@ def test_runs_are_ranked(
     assert speeds == sorted(speeds, reverse=True)
     assert any("num_tokens=6" in line and line.endswith("*") for line in lines)
     assert sum(line.endswith("< this run") for line in lines) == 1
-    assert any("measured against plain" in line for line in lines)
+    assert any("x measured (" in line for line in lines)
 
 
 def test_a_run_predicts_itself_as_its_own_setting(pair: tuple[Path, Path], tmp_path: Path) -> None:
     """Every draft is right, so there is nothing to estimate."""
     model = specdec.Model.load(pair[0])
     method = {"method": "draft_model", "model": str(pair[1]), "num_tokens": 3}
-    run = read_run(write_run(tmp_path / "r", method, specdec.DraftModel(model, 3), pair[0]))
+    run = answered_run(write_run(tmp_path / "r", method, specdec.DraftModel(model, 3), pair[0]))
     assert [record.sample_id for record in run.records] == ["s0", "s1", "s2"]
     found = candidates(run, costs_of(read_profile(find_profile("l4")), "7B", "0.5B"))
     own = next(c for c in found if c.is_run)
@@ -138,13 +156,13 @@ def test_a_run_with_trees_is_offered_trees(pair: tuple[Path, Path], tmp_path: Pa
     method = {"method": "static_tree", "model": str(pair[1]), "acceptance": [0.5, 0.3]}
     tree = specdec.Tree(None, [-1, 0, 0, 0, 1, 1])
     run = write_run(tmp_path / "r", method, specdec.StaticTree(draft, tree), pair[0])
-    found = candidates(read_run(run), costs_of(read_profile(find_profile("l4")), "7B", "0.5B"))
+    found = candidates(answered_run(run), costs_of(read_profile(find_profile("l4")), "7B", "0.5B"))
     assert {c.method for c in found} == {"static_tree"}
     assert any(c.is_run for c in found)
 
 
 def test_a_plain_run_is_its_own_measure(pair: tuple[Path, Path], tmp_path: Path) -> None:
-    run = read_run(write_run(tmp_path / "r", None, None, pair[0]))
+    run = answered_run(write_run(tmp_path / "r", None, None, pair[0]))
     (only,) = candidates(run, costs_of(read_profile(find_profile("a6000")), "Qwen2.5-7B"))
     assert only.method == "none"
     assert only.prediction.speedup == pytest.approx(1)
@@ -165,15 +183,13 @@ def wrong(tmp_path: Path, pair: tuple[Path, Path]) -> list[tuple[list[str], str]
         config_of("qwen3", vocab_size=17),
         random_weights(config_of("qwen3", vocab_size=17)),
     )
-    (tmp_path / "run").mkdir()
-    (tmp_path / "run" / "config.yaml").write_text("model: m\n")
-    torn = tmp_path / "torn"
-    torn.mkdir()
-    (torn / "config.yaml").write_text("model: m\n")
+    folders = [tmp_path / name for name in ("run", "torn", "empty")]
+    for folder in folders:
+        folder.mkdir()
+        (folder / "config.yaml").write_text("model: m\n")
+        (folder / "environment.json").write_text('{"name": "r"}')
+    _, torn, empty = folders
     (torn / "responses.jsonl").write_text('{"request_id": \n')
-    empty = tmp_path / "empty"
-    empty.mkdir()
-    (empty / "config.yaml").write_text("model: m\n")
     (empty / "responses.jsonl").write_text("")
     model = ["--model", str(pair[0])]
     return [
@@ -186,7 +202,7 @@ def wrong(tmp_path: Path, pair: tuple[Path, Path]) -> list[tuple[list[str], str]
         ([*model, "--repeats", "0"], "--repeats 0"),
         ([*model, "--temperature", "-1"], "--temperature -1"),
         ([*model, "--threads", "0"], "--threads 0"),
-        (["--recommend", str(tmp_path), "--profile", "l4"], "config.yaml: No such file"),
+        (["--recommend", str(tmp_path), "--profile", "l4"], "environment.json: No such"),
         (["--recommend", str(tmp_path / "run"), "--profile", "l4"], "responses.jsonl: No such"),
         (["--recommend", str(torn), "--profile", "l4"], "responses.jsonl, line 1: "),
         (["--recommend", str(empty), "--profile", "l4"], "no answer is in it"),

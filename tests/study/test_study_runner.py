@@ -207,6 +207,17 @@ def test_prompts_are_cut_to_max_prompt(tmp_path: Path) -> None:
     assert made.records[0].prompt_tokens <= 5
 
 
+def test_a_shuffle_chooses_others_and_the_same_again(tmp_path: Path) -> None:
+    bench = write_lines(tmp_path / "b.jsonl", ({"prompt": f"p{i}"} for i in range(30)))
+
+    def chosen(name: str, **changes: int) -> list[str]:
+        config = a_config(num_samples=3, max_tokens=1, **changes)
+        return [r.sample_id for r in run(config, bench, tmp_path / name).records]
+
+    assert chosen("a") == ["entry_1", "entry_2", "entry_3"]
+    assert chosen("b", shuffle=1) == chosen("c", shuffle=1) != chosen("d", shuffle=2)
+
+
 def test_a_system_instruction_comes_first(tmp_path: Path) -> None:
     bench = write_lines(tmp_path / "b.jsonl", [{"turns": ["hello"]}])
     plain = run(a_config(), bench, tmp_path / "plain")
