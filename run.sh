@@ -1,19 +1,21 @@
 #!/usr/bin/env bash
-# Sets up, and runs every method on the embedded models: ./run.sh
+# Sets up, and runs every method on the embedded models: ./run.sh [FLAGS of run_all_experiments.py]
 # Or one configuration on a benchmark: ./run.sh BENCHMARK [CONFIG [OUTPUT]] [FLAGS of run_experiment]
 source "$(dirname "$0")/.ci/setup.sh"
 set_up study
 
 stamp=$(date +%Y%m%d_%H%M%S)
-if (($# == 0)); then
+if [[ ${1:---} == --* ]]; then
+    results=results/mini_$stamp
     .venv/bin/python run_all_experiments.py --group mini --benchmark data/mini-bench.jsonl \
-        --output-base "results/mini_$stamp"
-    .venv/bin/python -m specdec_study.compare "results/mini_$stamp"
-    .venv/bin/python -m specdec_study.report "results/mini_$stamp"
+        --output-base "$results" "$@"
+    .venv/bin/python -m specdec_study.compare "$results" --by-category
+    .venv/bin/python -m specdec_study.report "$results" --output "$results/report.html"
     exit
 fi
-benchmark=$1
-config=${2:-configs/mini_draft.yaml}
-output=${3:-results/experiment_$stamp}
+benchmark=$1 config=configs/mini_draft.yaml output=results/experiment_$stamp
+shift
+if [[ ${1:---} != --* ]]; then config=$1 && shift; fi
+if [[ ${1:---} != --* ]]; then output=$1 && shift; fi
 exec .venv/bin/python -m specdec_study.run_experiment --benchmark "$benchmark" --config "$config" \
-    --output-dir "$output" "${@:4}"
+    --output-dir "$output" "$@"

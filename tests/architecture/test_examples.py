@@ -3,9 +3,11 @@
 import re
 from pathlib import Path
 
+import pytest
 from support.repository import ROOT
 
 README = (ROOT / "README.md").read_text()
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 COMMAND = re.compile(r"`((?:python|pip|\./)[^`]*)`")
 LINK = re.compile(r"\]\(([^)#:]+)\)")
@@ -40,16 +42,24 @@ def missing(text: str, root: Path) -> list[str]:
     return wrong + [link for link in LINK.findall(text) if not (root / link).exists()]
 
 
-def test_python_blocks_run_one_after_another() -> None:
+def test_python_blocks_run_one_after_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a folder of their own, that sees the checkout's data."""
+    for name in ("configs", "data"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    monkeypatch.chdir(tmp_path)
     names: dict[str, object] = {}
     for code in blocks(README, "python"):
         exec(compile(code, "README.md", "exec"), names)
     assert names, "the README has examples"
 
 
-def test_commands_and_links_exist() -> None:
-    assert commands(README), "the README has commands"
-    assert missing(README, ROOT) == []
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_commands_and_links_exist(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    assert commands(text) or page.name != "README.md"
+    assert missing(text, page.parent) == []
 
 
 def test_planted_mistakes_are_found() -> None:

@@ -210,7 +210,7 @@ def test_prompts_are_cut_to_max_prompt(tmp_path: Path) -> None:
 def test_a_shuffle_chooses_others_and_the_same_again(tmp_path: Path) -> None:
     bench = write_lines(tmp_path / "b.jsonl", ({"prompt": f"p{i}"} for i in range(30)))
 
-    def chosen(name: str, **changes: int) -> list[str]:
+    def chosen(name: str, **changes: Any) -> list[str]:
         config = a_config(num_samples=3, max_tokens=1, **changes)
         return [r.sample_id for r in run(config, bench, tmp_path / name).records]
 
