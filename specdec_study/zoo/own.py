@@ -21,7 +21,7 @@ from specdec_study.zoo.text import read_corpus
 from specdec_study.zoo.tokenizer import load_tokenizer
 
 STREAM = "own"
-OF_EACH = 500
+OF_EACH = 1000
 LONGEST_PROMPT, LONGEST_ANSWER = 700, 160
 AT_ONCE, PORTION = 8, 200
 Tokens = list[int]
