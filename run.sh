@@ -10,7 +10,10 @@ if [[ ${1:---} == --* ]]; then
     .venv/bin/python run_all_experiments.py --group mini --benchmark data/mini-bench.jsonl \
         --output-base "$results" "$@"
     .venv/bin/python -m specdec_study.compare "$results" --by-category
-    .venv/bin/python -m specdec_study.report "$results" --output "$results/report.html"
+    .venv/bin/python -m specdec_study.calibrate --output "$results/profile.yaml" --context 128 \
+        --model data/models/mini-target --draft data/models/mini-draft >/dev/null
+    .venv/bin/python -m specdec_study.report "$results" --output "$results/report.html" \
+        --profile "$results/profile.yaml"
     exit
 fi
 benchmark=$1 config=configs/mini_draft.yaml output=results/experiment_$stamp

@@ -154,6 +154,7 @@ setup(
     package_data={
         "specdec_study": ["py.typed"],
         "specdec_study.metrics": ["*.json"],
+        "specdec_study.reporting": ["page.*", "*.mplstyle"],
         "specdec-stubs": ["*.pyi", "py.typed"],
     },
     ext_modules=[

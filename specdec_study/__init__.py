@@ -47,6 +47,4 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{HOMES[name]}"), name)
-    globals()[name] = value  # before the command's module of the same name takes its place
-    return value
+    return getattr(import_module(f"{__name__}.{HOMES[name]}"), name)

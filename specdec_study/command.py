@@ -85,6 +85,10 @@ def run_command(main: Callable[[], int | None]) -> int:
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return USER_ERROR
+    except OSError as error:
+        where = f"{error.filename}: " if error.filename else ""
+        print(f"error: {where}{error.strerror or error}", file=sys.stderr)
+        return USER_ERROR
     except RunFailedError as error:
         print(f"failed: {error}", file=sys.stderr)
         return RUN_FAILED

@@ -154,6 +154,7 @@ class Engine:
             stop_ids=list(generation.stop_token_ids) or None,
             ignore_eos=generation.ignore_eos,
             requests=[request],
+            reuse_prefix=self.config.engine.enable_prefix_caching,
         )[0]
         return Answer(
             tokens=tuple(made.tokens.tolist()),

@@ -6,8 +6,9 @@ python -m specdec_study.run_experiment --benchmark B.jsonl --config C.yaml --out
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from types import ModuleType
 
-from specdec_study.api import jobs_for
+from specdec_study.api import jobs_for, run_experiment
 from specdec_study.command import add_benchmark, add_run_flags, overrides_of, parser, run_command
 from specdec_study.config import Config, load_config
 from specdec_study.config.files import yaml_text
@@ -58,6 +59,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     print_run(runs[0])
     require_success(runs)
     return 0
+
+
+class Callable(ModuleType):
+    """`from specdec_study import run_experiment` means the function. Once this module of the same
+    name has been imported, Python finds the module there: so it can be called like the function."""
+
+    __call__ = staticmethod(run_experiment)
+
+
+sys.modules[__name__].__class__ = Callable
 
 
 def console() -> int:

@@ -41,6 +41,9 @@ class Engine(Section):
     dtype: Literal["bf16", "f32"] = "bf16"
     threads: int | None = Field(None, ge=1, description="all cores, if it is not given")
     max_model_len: int | None = Field(None, ge=2, description="tokens of a prompt and its answer")
+    enable_prefix_caching: bool = Field(
+        True, description="a conversation's next turn reads only what is new"
+    )
     trust_remote_code: Literal[False] = Field(
         False, description="may be said, and must be false: no code of a repository is ever run"
     )

@@ -36,12 +36,12 @@ MAKING = """## How they were made
     python -m specdec_study.zoo.quality --models data/models --runs runs --out figures.json
     python -m specdec_study.zoo.card --models data/models --figures figures.json
 
-The packages that these need are the extra `train`. With `--compile` and two cores a step of the
-target takes about 2.7 s. A run goes on where it was stopped, with the same result; its data and
-their order depend on nothing but the sources, the tokenizer and a seed. The target is trained by
-Muon (the matrices of its layers) and AdamW (the rest) at a rate that rises over 40 steps, stays,
-and falls to zero over the second half. The draft learns the target's distributions, on the same
-text and on the target's own answers: nine parts divergence from the target, one part cross
+The packages that these need are the extra `train`. On two cores the target takes about an hour, its
+answers four minutes and the draft twelve. A run goes on where it was stopped, with the same result;
+its data and their order depend on nothing but the sources, the tokenizer and a seed. The target is
+trained by Muon (the matrices of its layers) and AdamW (the rest) at a rate that rises for 40 steps,
+stays, and falls to zero over the second half. The draft learns the target's distributions, on the
+same text and on the target's own answers: nine parts divergence from the target, one part cross
 entropy.
 """
 
@@ -73,6 +73,25 @@ texts.
 """
 
 CATEGORIES = """By category, a chain of five from the draft beside the lookup in the text so far:
+"""
+
+LEARNT = """Greedy prose of so small a model soon goes in circles, which is why a lookup does better
+there than it would beside a large one. `--generation.temperature 0.8` with
+`--generation.verifier coupled` breaks the circles, and the texts are still those of plain decoding.
+
+## What was learnt
+
+* Models of this size and training time do not find out by themselves how to copy. Two heads in a
+  row that look for what followed the present token before are planted in the random weights
+  (`wiring.py`). In a trial of 125 steps the share of copied tokens that were right rose from 0.19
+  to 0.36, and that of answers from a passage from 0.61 to 0.70.
+* A draft is as good as what it has seen of its target: seven thousand of the target's own answers,
+  half of them greedy, are more than half of what it is trained on.
+* A target whose weights fit a processor's cache gains nothing, as looking at eight tokens then
+  costs eight times as much as looking at one. This one is as large as its place in the repository
+  allows.
+* Prompts are read at the same speed with every method, and are a good part of short answers. So
+  whole requests gain less than decoding alone.
 """
 
 PERPLEXITY = """## Held-out perplexity
@@ -175,6 +194,7 @@ def card(models: Path, figures: dict[str, Any]) -> str:
                 ["category", "draft: accepted", "speed-up", "n-gram: accepted", "speed-up"],
                 category_rows(figures),
             ),
+            LEARNT,
             PERPLEXITY,
             table(["category", "target", "draft"], perplexity_rows(figures)),
             SOURCE_HEAD,

@@ -331,6 +331,7 @@ def test_harmless_names_are_kept_and_others_stay_apart() -> None:
 
 def test_the_package_offers_its_parts(here: Path) -> None:
     script = (
+        "import specdec_study.run_experiment\n"
         "from specdec_study import load_config, measure, run_experiment\n"
         "run = run_experiment('good.jsonl', 'good.json', 'out')\n"
         "print(measure(run).aggregate.total_requests)\n"
