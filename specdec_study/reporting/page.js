@@ -109,7 +109,7 @@ function drawTree(tree) {
     });
     tree.token.forEach((token, i) => {
         const kind = OUTCOMES[tree.outcome[i]], node = svg("g", {});
-        const line = token.replace(/\n/g, "");
+        const line = token.replace(/\n/g, "").replace(/ /g, "␣");
         const short = line.length > 13 ? line.slice(0, 12) + "…" : line;
         node.append(svg("rect", {x: x(i), y: y(i), width: 104, height: 22, rx: 5, class: kind}));
         node.append(svg("text", {x: x(i) + 7, y: y(i) + 15, class: kind}, short));

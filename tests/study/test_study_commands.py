@@ -348,3 +348,4 @@ def test_the_package_offers_its_parts(here: Path) -> None:
 
 def test_the_benchmark_that_ships_is_read() -> None:
     assert len(load_benchmark(BENCH)) >= 80
+    assert load_benchmark(ROOT / "data/example_benchmark.jsonl").ids == ["copy", "code", "story"]

@@ -12,7 +12,7 @@ import pytest
 import specdec
 from support.study import DRAFT_MODEL, NGRAM, TARGET, a_config, questions, write_lines
 
-from specdec_study import runner
+from specdec_study import rebuild, runner
 from specdec_study.api import jobs_for, run_experiment, silent
 from specdec_study.benchmark import Message, Sample
 from specdec_study.config import Config
@@ -56,6 +56,15 @@ def test_what_is_written_is_what_was_returned(finished: Results) -> None:
     assert written.speedup is not None
     assert written.speedup.identical
     assert written.speedup.requests == 8
+
+
+def test_what_is_derived_can_be_made_again(finished: Results) -> None:
+    names = ("metrics.json", "rounds.npz")
+    before = [(finished.path / name).read_bytes() for name in names]
+    for name in names:
+        (finished.path / name).unlink()
+    assert rebuild.main([str(finished.path)]) == 0
+    assert [(finished.path / name).read_bytes() for name in names] == before
 
 
 def test_rounds_are_all_there(finished: Results) -> None:
