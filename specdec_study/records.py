@@ -52,9 +52,9 @@ class Record:
     repeat: int
     category: str | None
     session: int
-    prompt: str
-    prompt_sha256: str  # of the token ids that were read
-    prompt_tokens: int
+    prompt: str = ""
+    prompt_sha256: str = ""  # of the token ids that were read
+    prompt_tokens: int = 0
     shared_tokens: int = 0
     response: str = ""
     finish_reason: str = ""

@@ -27,28 +27,11 @@ def request_number(sample: Sample, turn: int, repeat: int) -> int:
     return int.from_bytes(digest[:7], "little")
 
 
-def failed(run: OpenRun, sample: Sample, turn: int, repeat: int, why: str) -> Record:
-    return Record(
-        sample_id=sample.id,
-        turn=turn,
-        repeat=repeat,
-        category=sample.category,
-        session=run.number,
-        prompt="",
-        prompt_sha256="",
-        prompt_tokens=0,
-        error=why,
-    )
-
-
-def ask(run: OpenRun, sample: Sample, turn: int, repeat: int, prompt: Prompt) -> Record:
-    made = run.engine.answer(prompt.ids, request_number(sample, turn, repeat))
-    return Record(
-        sample_id=sample.id,
-        turn=turn,
-        repeat=repeat,
-        category=sample.category,
-        session=run.number,
+def ask(run: OpenRun, sample: Sample, asked: Record, prompt: Prompt) -> Record:
+    number = request_number(sample, asked.turn, asked.repeat)
+    made = run.engine.answer(prompt.ids, number)
+    return replace(
+        asked,
         prompt=prompt.said,
         prompt_sha256=prompt.sha256,
         prompt_tokens=made.prompt_tokens,
@@ -75,11 +58,12 @@ def converse(run: OpenRun, sample: Sample, repeat: int) -> Iterator[Record]:
     for turn in range(n_turns(sample)):
         known = run.records.get((sample.id, turn, repeat))
         if known is None or is_stale(known, run):
+            asked = Record(sample.id, turn, repeat, sample.category, run.number)
             try:
                 prompt = next_prompt(sample, answers, run.text, run.job.config)
-                known = ask(run, sample, turn, repeat, prompt)
+                known = ask(run, sample, asked, prompt)
             except ValueError as error:
-                known = failed(run, sample, turn, repeat, str(error))
+                known = replace(asked, error=str(error))
             yield known
         if known.error is not None:
             return

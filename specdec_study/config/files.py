@@ -1,12 +1,12 @@
 """YAML and JSON as they are written, and nothing more: no tags, no repeated keys, bounded size."""
 
-import json
 from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from specdec_study import jsonl
 from specdec_study.errors import UserError
 
 MOST_BYTES = 1 << 20
@@ -43,21 +43,6 @@ def count_nodes(value: Any, depth: int = 0) -> int:
     return total
 
 
-def unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for key, value in pairs:
-        if key in found:
-            raise ValueError(f"the key '{key}' stands there a second time")
-        found[key] = value
-    return found
-
-
-def parse(text: str, is_json: bool) -> Any:
-    if is_json:
-        return json.loads(text, object_pairs_hook=unique_keys)
-    return yaml.load(text, StrictLoader)
-
-
 def read_mapping(path: Path) -> dict[str, Any]:
     """A file whose outermost value is a mapping with names for keys."""
     try:
@@ -68,7 +53,8 @@ def read_mapping(path: Path) -> dict[str, Any]:
     if len(raw) > MOST_BYTES:
         raise UserError(f"{path}: larger than {MOST_BYTES} bytes, which no configuration is")
     try:
-        value = parse(raw.decode("utf-8-sig"), path.suffix == ".json")
+        text = raw.decode("utf-8-sig")
+        value = jsonl.parse(text) if path.suffix == ".json" else yaml.load(text, StrictLoader)
         count_nodes(value)
     except (ValueError, RecursionError, yaml.YAMLError) as error:
         reason = " ".join(str(error).split()) or "nested too deeply"

@@ -148,7 +148,7 @@ def test_config_rejects_what_it_does_not_know(overrides: list[str], words: str) 
     ("name", "text", "words"),
     [
         ("a.yaml", "model: m\nmodel: n\n", "line 2: the key 'model'"),
-        ("a.json", '{"model": "m", "model": "n"}', "the key 'model'"),
+        ("a.json", '{"model": "m", "model": "n"}', "the field 'model'"),
         ("a.yaml", "- model\n", "not a mapping"),
         ("a.yaml", "", "not a mapping"),
         ("a.yaml", "1: 2\n", "not a mapping"),
