@@ -6,7 +6,8 @@ python run_batch.py --benchmark B.jsonl --configs A.yaml B.yaml --output-base re
 import argparse
 import re
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -135,11 +136,20 @@ def add_batch_flags(made: argparse.ArgumentParser) -> None:
     add_run_flags(made)
 
 
+def unused_stamp(base: Path | None, names: Iterable[str]) -> str:
+    """Of two batches that begin in the same second, the later one waits for the next."""
+    stamp = timestamp()
+    while base is not None and any((base / f"{name}_{stamp}").exists() for name in names):
+        time.sleep(0.1)
+        stamp = timestamp()
+    return stamp
+
+
 def run_and_print(configs: dict[str, Config], options: argparse.Namespace) -> int:
     base = None if options.no_save else options.output_base
-    place = Place(base, timestamp(), options.resume)
     if options.baseline:
         configs = with_plain_ones(configs)
+    place = Place(base, unused_stamp(base, configs), options.resume)
     results = run_batch(configs, options.benchmark, place, display(options.quiet))
     for group in by_model([Job(r.name, r.config, None) for r in results]):
         names = [job.name for job in group]

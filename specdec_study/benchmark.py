@@ -132,11 +132,15 @@ def _lines_of(paths: list[Path]) -> Iterator[_Line]:
 
 def _open(where: str | Path, reader: str | None) -> _Source:
     path = Path(where)
+    if str(where) == "":
+        raise UserError("the benchmark has no name: give a file, a folder or a data set")
     try:
         if path.is_dir():
             return _Source(path.resolve().name, _lines_of(files_of_folder(path)), reader)
-        if path.exists():
+        if path.is_file():
             return _Source(stem_of(path), _lines_of([path]), reader)
+        if path.exists():
+            raise UserError(f"{str(where)!r} is neither a file nor a folder: give one of these")
     except OSError as error:
         raise UserError(f"{str(where)[:100]!r} cannot be read: {error.strerror}") from None
     known = data_set_named(str(where))

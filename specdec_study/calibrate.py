@@ -10,10 +10,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import specdec
-
 from specdec_study.command import parser, run_command
 from specdec_study.config.methods import Ngram
+from specdec_study.engine import set_threads
 from specdec_study.errors import UserError
 from specdec_study.predict.costs import costs_of, find_profile
 from specdec_study.predict.measure import Wanted, load, measure
@@ -92,8 +91,7 @@ def profile_of(options: argparse.Namespace, run: Results) -> Profile:
         return read_profile(find_profile(options.profile))
     engine, drafter = run.config.engine, run.config.drafter
     options.dtype, options.temperature = engine.dtype, run.config.generation.temperature
-    if engine.threads is not None:
-        specdec.set_threads(engine.threads)
+    set_threads(engine.threads)
     draft = (
         None if drafter is None or isinstance(drafter, Ngram) else getattr(drafter, "model", None)
     )
@@ -137,12 +135,13 @@ def arguments_parser() -> argparse.ArgumentParser:
 def run(options: argparse.Namespace) -> None:
     if options.threads is not None and options.threads < 1:
         raise UserError(f"--threads {options.threads}: it must be at least 1")
-    if options.threads is not None:
-        specdec.set_threads(options.threads)
+    set_threads(options.threads)
     if options.repeats < 1:
         raise UserError(f"--repeats {options.repeats}: it must be at least 1")
-    if not 0 <= options.temperature < float("inf"):
-        raise UserError(f"--temperature {options.temperature}: it must be 0 or more")
+    if not 0 <= options.temperature <= 100:
+        raise UserError(f"--temperature {options.temperature}: it must be from 0 to 100")
+    if options.recommend is not None and (options.draft or options.output):
+        raise UserError("--draft and --output go with --model: a run names its own models")
     if options.recommend is None:
         calibrate(options)
     else:

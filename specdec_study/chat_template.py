@@ -20,6 +20,10 @@ TEMPLATE_CHARACTERS = 1 << 20
 OUTPUT_CHARACTERS = 16 << 20
 POWER_BITS = 4096
 SECONDS = 2.0
+# What makes much of little within one call, and what no prompt needs.
+UNBOUNDED_FILTERS = ("center", "wordwrap", "format", "indent", "filesizeformat", "urlize")
+PADDING = {"center", "ljust", "rjust", "zfill", "expandtabs", "format", "format_map"}
+PADDED_CHARACTERS = 10_000
 
 
 class RefusedError(Exception):
@@ -58,6 +62,9 @@ class Sandbox(ImmutableSandboxedEnvironment):
         self.deadline = float("inf")
         self.filters["tojson"] = _to_json
         self.filters["watched"] = self.watched
+        for name in UNBOUNDED_FILTERS:
+            del self.filters[name]
+        del self.globals["lipsum"]
         self.globals["raise_exception"] = _refuse
         self.globals["strftime_now"] = now.strftime
 
@@ -75,12 +82,18 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
     def call(self, context: Context, called: Any, /, *args: Any, **kwargs: Any) -> Any:
         self.check_time()
+        if getattr(called, "__name__", "") in PADDING and any(_is_wide(a) for a in args):
+            raise BeyondLimitsError(f"pads a text beyond {PADDED_CHARACTERS} characters")
         return super().call(context, called, *args, **kwargs)
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
         self.check_time()
         (_check_power if operator == "**" else _check_product)(left, right)
         return super().call_binop(context, operator, left, right)
+
+
+def _is_wide(argument: Any) -> bool:
+    return isinstance(argument, int) and argument > PADDED_CHARACTERS
 
 
 def _check_power(base: Any, exponent: Any) -> None:

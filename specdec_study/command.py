@@ -1,7 +1,9 @@
 """What the study's commands have in common: flags, and errors as one sentence with an exit code."""
 
 import argparse
+import signal
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
@@ -78,8 +80,17 @@ def timestamp() -> str:
     return datetime.now().strftime("%Y%m%d_%H%M%S")
 
 
+def stop_like_ctrl_c() -> None:
+    """Asked to end in another way, a run also writes what it has."""
+    if threading.current_thread() is threading.main_thread():
+        for name in (signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(name) == signal.SIG_DFL:
+                signal.signal(name, signal.default_int_handler)
+
+
 def run_command(main: Callable[[], int | None]) -> int:
     """The exit code: 0, 1 for a run that failed, 2 for wrong input, 130 for Ctrl-C."""
+    stop_like_ctrl_c()
     try:
         return main() or 0
     except UserError as error:

@@ -12,6 +12,13 @@ from specdec_study.config import Config, methods
 from specdec_study.errors import UserError
 from specdec_study.records import NODE, ROUND, Table
 
+# What the library may say of a model, a setting or a prompt.
+FAILURES = (OSError, ValueError, TypeError, RuntimeError, OverflowError, MemoryError)
+
+
+def sentence(error: BaseException) -> str:
+    return " ".join(str(error).split()) or type(error).__name__
+
 
 @dataclass(slots=True)
 class Models:
@@ -25,9 +32,8 @@ class Models:
         if key not in self.loaded:
             try:
                 self.loaded[key] = specdec.Model.load(name, dtype=dtype)  # type: ignore[arg-type]
-            except (OSError, ValueError) as error:
-                reason = " ".join(str(error).split())
-                raise UserError(f"model '{name}': {reason}") from error
+            except FAILURES as error:
+                raise UserError(f"model '{name}': {sentence(error)}") from error
         return self.loaded[key]
 
 
@@ -137,8 +143,8 @@ class Engine:
             )
         except UserError:
             raise
-        except (OSError, ValueError) as error:
-            raise UserError(f"{config.model}: {error}") from error
+        except FAILURES as error:
+            raise UserError(f"speculative_decoding: {sentence(error)}") from error
 
     def answer(self, prompt: Sequence[int], request: int) -> Answer:
         generation = self.config.generation
@@ -148,14 +154,17 @@ class Engine:
                 f"a prompt of {len(prompt)} tokens leaves no room for an answer in "
                 f"{self.max_length}: raise engine.max_model_len or set data.max_prompt"
             )
-        made = self.decoder.generate(
-            [np.asarray(prompt, np.int32)],
-            max_tokens=min(generation.max_tokens, room),
-            stop_ids=list(generation.stop_token_ids) or None,
-            ignore_eos=generation.ignore_eos,
-            requests=[request],
-            reuse_prefix=self.config.engine.enable_prefix_caching,
-        )[0]
+        try:
+            made = self.decoder.generate(
+                [np.asarray(prompt, np.int32)],
+                max_tokens=min(generation.max_tokens, room),
+                stop_ids=list(generation.stop_token_ids) or None,
+                ignore_eos=generation.ignore_eos,
+                requests=[request],
+                reuse_prefix=self.config.engine.enable_prefix_caching,
+            )[0]
+        except FAILURES as error:
+            raise UserError(sentence(error)) from error
         return Answer(
             tokens=tuple(made.tokens.tolist()),
             finish=made.finish,
@@ -170,8 +179,11 @@ class Engine:
 
 
 def set_threads(count: int | None) -> None:
-    if count is not None:
-        specdec.set_threads(count)
+    try:
+        if count is not None:
+            specdec.set_threads(count)
+    except FAILURES as error:
+        raise UserError(f"threads: {sentence(error)}") from error
 
 
 def folder_of(model: specdec.Model) -> Path:

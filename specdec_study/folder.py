@@ -102,15 +102,6 @@ def write_environment(folder: Path, value: dict[str, Any]) -> None:
     replace_file(folder / ENVIRONMENT, text.encode("utf-8"))
 
 
-def read_environment(folder: Path) -> dict[str, Any]:
-    try:
-        value = json.loads((folder / ENVIRONMENT).read_text(encoding="utf-8"))
-        value["identity"], value["sessions"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{folder / ENVIRONMENT}: not the description of a run") from error
-    return dict(value)
-
-
 def check_identity(folder: Path, known: dict[str, Any], now: dict[str, Any]) -> None:
     """A run goes on as what it was."""
     differences = changes(known["identity"], now)

@@ -128,16 +128,62 @@ def to_json(record: Record) -> str:
     return json.dumps(entry, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
 
 
+def require(holds: bool, what: str) -> None:
+    if not holds:
+        raise ValueError(f"not a record that a run wrote: {what}")
+
+
+def check_rounds(record: Record) -> None:
+    rounds, most = record.rounds, 1 << 16
+    drafted, depth, accepted = rounds["drafted"], rounds["depth"], rounds["accepted"]
+    for name in set(ROUND.names or ()) - {"drafter"}:
+        require(bool((rounds[name] >= 0).all()), f"{name} is negative")
+    require(bool((drafted <= most).all()), "a draft is too large")
+    require(bool((depth <= drafted).all()), "a draft is deeper than it has nodes")
+    require(bool((accepted <= depth).all()), "more is accepted than was drafted")
+    require(bool((rounds["committed"] <= accepted + 1).all()), "more is added than was accepted")
+    require(int(rounds["committed"].sum()) == len(record.tokens), "rounds and tokens differ")
+
+
+def check_nodes(rounds: Table, nodes: Table) -> None:
+    """Each round has its root and its drafted nodes, every node after its parent."""
+    starts = np.repeat(rounds["first_node"], rounds["drafted"] + 1)
+    require(len(starts) == len(nodes), "the nodes are not those of the rounds")
+    places = np.arange(len(nodes)) - starts
+    parents = nodes["parent"]
+    require(bool(((places == 0) == (parents == -1)).all()), "a root is not where it belongs")
+    require(bool(((parents >= -1) & (parents < places)).all()), "a node precedes its parent")
+    require(bool((nodes["outcome"] <= 3).all()), "an outcome is unknown")
+
+
+def checked(record: Record) -> Record:
+    """That a line of a file is what a run may have written, so that others need not ask."""
+    r = record
+    texts = [r.sample_id, r.prompt, r.prompt_sha256, r.response, r.finish_reason]
+    texts += [text for text in (r.category, r.error) if text is not None]
+    require(all(isinstance(text, str) for text in texts), "a text is not text")
+    counts = [r.turn, r.repeat, r.session, r.prompt_tokens, r.shared_tokens, *r.tokens]
+    require(all(type(n) is int and 0 <= n < 2**31 for n in counts), "a count is not a count")
+    for seconds in (r.walltime, r.prefill_s, r.ttft_s):
+        require(type(seconds) in (int, float) and 0 <= seconds < 1e9, "a time is not a time")
+    check_rounds(r)
+    if r.nodes is not None:
+        check_nodes(r.rounds, r.nodes)
+    return r
+
+
 def from_json(line: str) -> Record:
     """What `to_json` wrote. Whatever else the line is raises ValueError."""
     try:
         entry = json.loads(line)
         nodes = entry["nodes"]
-        return Record(
-            **{name: entry[name] for name in PLAIN},
-            tokens=tuple(entry["tokens"]),
-            rounds=table(entry["rounds"], ROUND),
-            nodes=None if nodes is None else table(nodes, NODE),
+        return checked(
+            Record(
+                **{name: entry[name] for name in PLAIN},
+                tokens=tuple(entry["tokens"]),
+                rounds=table(entry["rounds"], ROUND),
+                nodes=None if nodes is None else table(nodes, NODE),
+            )
         )
     except (KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise ValueError(f"not a record: {error!r}") from error

@@ -14,7 +14,7 @@ from specdec_study.errors import RunFailedError, UserError
 from specdec_study.events import Answered, Ended, Note, Observer, Started
 from specdec_study.opening import enter_folder, leave_folder, open_run
 from specdec_study.records import Record
-from specdec_study.results import Results
+from specdec_study.results import Results, recorded_baseline
 from specdec_study.session import Job, OpenRun
 from specdec_study.write import write_derived
 
@@ -116,12 +116,14 @@ def with_baselines(runs: Sequence[OpenRun]) -> list[Results]:
     """What was made, each run beside the one that it is compared with."""
     alone = {run.job.name: run.results for run in runs}
     return [
-        replace(alone[run.job.name], baseline=alone.get(run.job.baseline or "")) for run in runs
+        replace(made, baseline=alone.get(run.job.baseline or "") or recorded_baseline(made))
+        for run, made in zip(runs, alone.values(), strict=True)
     ]
 
 
 def close(runs: Sequence[OpenRun], noise: Noise) -> list[Results]:
     """Also after a failure: what was done is measured and written."""
+    runs = [run for run in runs if run.journal is not None or run.job.folder is None]
     for run in runs:
         leave_folder(run, noise)
     results = with_baselines(runs)

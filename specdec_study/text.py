@@ -190,7 +190,12 @@ class Text:
         return pieces
 
     def _encode(self, text: str, *, add_special_tokens: bool) -> list[int]:
-        ids: list[int] = self.tokenizer.encode(text, add_special_tokens=add_special_tokens).ids
+        try:
+            ids: list[int] = self.tokenizer.encode(text, add_special_tokens=add_special_tokens).ids
+        except (KeyboardInterrupt, SystemExit):
+            raise
+        except BaseException as error:  # a panic of the library is no Exception
+            raise UserError(f"{self.folder}: the tokenizer cannot read this: {error}") from None
         bos = self.tokenizer.token_to_id(self.special_tokens.get("bos_token", ""))
         if bos is not None and ids[:2] == [bos, bos]:
             warnings.warn(

@@ -43,6 +43,32 @@ def count_nodes(value: Any, depth: int = 0) -> int:
     return total
 
 
+def check_plain(value: Any) -> None:
+    """What JSON can say too: no dates, no bytes, no half characters."""
+    if isinstance(value, dict):
+        for key, item in value.items():
+            check_plain(key)
+            check_plain(item)
+    elif isinstance(value, list):
+        for item in value:
+            check_plain(item)
+    elif isinstance(value, str):
+        value.encode("utf-8")
+    elif not isinstance(value, int | float | None):
+        raise ValueError(f"a {type(value).__name__} ({value}) is not a value here: quote it")
+
+
+def checked(value: Any) -> Any:
+    count_nodes(value)
+    check_plain(value)
+    return value
+
+
+def parse_value(text: str) -> Any:
+    """A value of the command line."""
+    return checked(yaml.load(text, StrictLoader))
+
+
 def read_mapping(path: Path) -> dict[str, Any]:
     """A file whose outermost value is a mapping with names for keys."""
     try:
@@ -55,7 +81,7 @@ def read_mapping(path: Path) -> dict[str, Any]:
     try:
         text = raw.decode("utf-8-sig")
         value = jsonl.parse(text) if path.suffix == ".json" else yaml.load(text, StrictLoader)
-        count_nodes(value)
+        checked(value)
     except (ValueError, RecursionError, yaml.YAMLError) as error:
         reason = " ".join(str(error).split()) or "nested too deeply"
         raise UserError(f"{path}: {reason}") from error

@@ -15,21 +15,23 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from specdec_study.config import methods
-from specdec_study.config.files import read_mapping
+from specdec_study.config.files import parse_value, read_mapping
 from specdec_study.config.schema import SECTIONS, Config, sectioned
 from specdec_study.errors import UserError
 
 MOST_BASES = 20
 
 
-def merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+def merged(
+    under: Mapping[str, Any], over: Mapping[str, Any], anew: tuple[str, ...] = ("method",)
+) -> dict[str, Any]:
     """Mappings are merged key by key, unless they name a method, which begins with its own
     defaults; everything else replaces what was there."""
     result = dict(under)
     for key, value in over.items():
         below = result.get(key)
-        if isinstance(below, dict) and isinstance(value, dict) and "method" not in value:
-            result[key] = merged(below, value)
+        if isinstance(below, dict) and isinstance(value, dict) and not value.keys() & {*anew}:
+            result[key] = merged(below, value, anew)
         else:
             result[key] = value
     return result
@@ -69,7 +71,7 @@ def with_whole_paths(value: Any, folder: Path) -> Any:
 
 def whole_path(name: str, folder: Path) -> str:
     for place in (Path(name), folder / name):
-        if place.exists():
+        if name and place.exists():
             return os.path.abspath(place)
     return name
 
@@ -80,8 +82,8 @@ def parse_override(text: str) -> dict[str, Any]:
     if not equals or not re.fullmatch(r"[\w.-]+", name):
         raise UserError(f"--set {text}: write it as KEY=VALUE, as in generation.temperature=0.6")
     try:
-        parsed = yaml.safe_load(value)
-    except yaml.YAMLError as error:
+        parsed = parse_value(value)
+    except (ValueError, yaml.YAMLError) as error:
         raise UserError(f"--set {name}: '{value}' is not a YAML value") from error
     *above, last = name.replace("-", "_").split(".")
     nested: dict[str, Any] = {last: parsed}
@@ -98,7 +100,7 @@ def known_keys(path: Sequence[str], given: Mapping[str, Any]) -> list[str]:
     """What may stand where an unknown key stood."""
     if not path:
         flat = [key for section in SECTIONS.values() for key in keys_of(section)]
-        return [*keys_of(Config), "base", *flat]
+        return [*keys_of(Config), *flat]
     if path[0] in SECTIONS:
         return keys_of(SECTIONS[path[0]])
     name = str(given.get("method", ""))
@@ -155,11 +157,15 @@ def load_config(
         whole = merged(whole, read_with_bases(path))
     if model is not None:
         whole = merged(whole, {"model": whole_path(model, Path())})
+    given: dict[str, Any] = {}
     for override in overrides:
         try:
-            whole = merged(whole, sectioned(parse_override(override)))
+            given = merged(given, sectioned(parse_override(override)), anew=())
+        except UserError:
+            raise
         except ValueError as error:
             raise UserError(f"--set {override}: {error}") from error
+    whole = merged(whole, given)
     where = " and ".join(map(str, paths)) or "the command line"
     if "model" not in whole:
         raise UserError(f"{where}: no model is given: use --model, or the key model")

@@ -39,8 +39,8 @@ class Suffix(Method):
 
     method: Literal["suffix"]
     num_tokens: Tokens = 16
-    max_depth: int = Field(24, ge=1, le=1024)
-    max_branch: int = Field(1, ge=1, le=64)
+    max_depth: int = Field(24, ge=1, le=64)
+    max_branch: int = Field(1, ge=1, le=4)
     min_prob: Probability = 0.1
     factor: float = Field(1.0, ge=0)
     offset: float = 0.0
@@ -92,6 +92,12 @@ class Cascade(Method):
 
     method: Literal["cascade"]
     drafters: tuple["Speculation", ...] = Field(min_length=2, max_length=8)
+
+    @model_validator(mode="after")
+    def check_parts(self) -> "Cascade":
+        if not all(part.enabled for part in self.drafters):
+            raise ValueError("a drafter that is not enabled has no place in a cascade: remove it")
+        return self
 
 
 class Eagle(Method):

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from specdec_study.config.methods import Speculation
 
 Verifier = Literal["auto", "greedy", "rejection", "block", "coupled", "typical"]
+TokenId = Annotated[int, Field(ge=0, lt=2**31)]
 Probability = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -20,14 +21,14 @@ class Generation(Section):
     """How a text is made."""
 
     max_tokens: int = Field(512, ge=1, description="most tokens of an answer")
-    temperature: float = Field(0.7, ge=0, description="0 takes the likeliest token always")
+    temperature: float = Field(0.7, ge=0, le=100, description="0 takes the likeliest token always")
     top_p: float = Field(1.0, gt=0, le=1)
     top_k: int = Field(-1, ge=-1, description="-1 and 0 keep all tokens")
     min_p: Probability = 0.0
     repetition_penalty: float = Field(1.0, gt=0)
     seed: int = Field(0, ge=0, lt=2**63)
     verifier: Verifier = Field("auto", description="auto: the lossless one that accepts most")
-    stop_token_ids: tuple[int, ...] = Field((), description="beside the model's own")
+    stop_token_ids: tuple[TokenId, ...] = Field((), description="beside the model's own")
     ignore_eos: bool = False
     apply_chat_template: bool = Field(False, description="also to a bare prompt")
     system_instruction: str | None = Field(None, description="a system message before the others")
@@ -39,8 +40,10 @@ class Engine(Section):
 
     device: Literal["cpu"] = "cpu"
     dtype: Literal["bf16", "f32"] = "bf16"
-    threads: int | None = Field(None, ge=1, description="all cores, if it is not given")
-    max_model_len: int | None = Field(None, ge=2, description="tokens of a prompt and its answer")
+    threads: int | None = Field(None, ge=1, le=1024, description="all cores, if it is not given")
+    max_model_len: int | None = Field(
+        None, ge=2, le=2**23, description="tokens of a prompt and its answer"
+    )
     enable_prefix_caching: bool = Field(
         True, description="a conversation's next turn reads only what is new"
     )
@@ -53,9 +56,9 @@ class Engine(Section):
     extra_params: dict[str, Any] = Field(default_factory=dict)
 
     def ignored(self) -> list[str]:
-        """The keys that were given and mean nothing to this engine."""
+        """The keys that say something else than the default and mean nothing to this engine."""
         meaningless = ("tensor_parallel_size", "gpu_memory_utilization", "extra_params")
-        return [name for name in meaningless if name in self.model_fields_set]
+        return [name for name in meaningless if getattr(self, name) != getattr(Engine(), name)]
 
 
 class Data(Section):

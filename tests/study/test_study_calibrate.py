@@ -11,6 +11,7 @@ import specdec
 from hypothesis import given
 from hypothesis import strategies as st
 from support.models import config_of, random_weights, write_folder
+from support.study_runs import an_environment
 
 from specdec_study.calibrate import main as calibrate
 from specdec_study.command import run_command
@@ -71,7 +72,7 @@ def write_run(
     write_yaml(
         folder / "config.yaml", {"model": str(model), "speculative_decoding": speculation}, ""
     )
-    environment = {"name": folder.name, "baseline": baseline}
+    environment = an_environment(folder.name, 4, baseline)
     (folder / "environment.json").write_text(json.dumps(environment))
     with (folder / "responses.jsonl").open("w") as file:
         for i in range(3):
@@ -187,7 +188,7 @@ def wrong(tmp_path: Path, pair: tuple[Path, Path]) -> list[tuple[list[str], str]
     for folder in folders:
         folder.mkdir()
         (folder / "config.yaml").write_text("model: m\n")
-        (folder / "environment.json").write_text('{"name": "r"}')
+        (folder / "environment.json").write_text(json.dumps(an_environment("r", 1)))
     _, torn, empty = folders
     (torn / "responses.jsonl").write_text('{"request_id": \n')
     (empty / "responses.jsonl").write_text("")

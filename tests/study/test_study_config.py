@@ -49,6 +49,11 @@ def test_later_files_and_flags_win(tmp_path: Path) -> None:
     assert config.generation.top_k == 4
 
 
+def test_the_order_of_flags_of_one_method_does_not_matter() -> None:
+    flags = ["speculative_decoding.model=x", "speculative_decoding.method=draft_model"]
+    assert load_config([], flags, "m") == load_config([], flags[::-1], "m")
+
+
 def test_another_method_begins_with_its_own_defaults(tmp_path: Path) -> None:
     file = write(tmp_path / "c.json", json.dumps({"model": "m", "speculative_decoding": NGRAM}))
     config = load_config([file], ["speculative_decoding={method: suffix, num_tokens: 3}"])
@@ -135,6 +140,22 @@ def test_what_is_saved_is_read_again(tmp_path: Path) -> None:
         (["a b=1"], "KEY=VALUE"),
         (["max_tokens=[1"], "not a YAML value"),
         (["generation=3"], "'generation'"),
+        (["engine.threads=100000"], "'engine.threads' = 100000"),
+        (["engine.max_model_len=99999999999"], "engine.max_model_len"),
+        (["temperature=1e308"], "generation.temperature"),
+        (["chat_template_kwargs=&a {b: *a}"], "not a YAML value"),
+        (["chat_template_kwargs={d: !!binary /w==}"], "not a YAML value"),
+        (["chat_template_kwargs={d: 2026-01-01}"], "not a YAML value"),
+        (['system_instruction="\\ud800"'], "not a YAML value"),
+        (["stop_token_ids=[99999999999]"], "stop_token_ids"),
+        (["model="], "'model'"),
+        (
+            [
+                "speculative_decoding={method: cascade, drafters: [{method: ngram, enabled: false},"
+                " {method: suffix}]}"
+            ],
+            "remove it",
+        ),
     ],
 )
 def test_config_rejects_what_it_does_not_know(overrides: list[str], words: str) -> None:

@@ -14,10 +14,12 @@ from specdec_study.records import NODE, ROUND, Record, from_json, table, to_json
 def a_record(**changes: object) -> Record:
     rounds = np.zeros(3, ROUND)
     rounds["drafted"], rounds["accepted"], rounds["committed"] = [5, 0, 5], [2, 0, 5], [3, 1, 6]
+    rounds["depth"], rounds["first_node"] = rounds["drafted"], [0, 6, 7]
     rounds["forward_ns"] = [2**40, 1, 0]
     rounds["drafter"] = [b"Ngram", b"", b"Ngram"]
-    nodes = np.zeros(2, NODE)
-    nodes["p"], nodes["q"], nodes["parent"] = [0.1, np.nan], [1, 0], [-1, 0]
+    nodes = np.zeros(13, NODE)
+    nodes["parent"] = [-1, 0, 1, 2, 3, 4, -1, -1, 0, 1, 2, 3, 4]
+    nodes["p"][:2] = [0.1, np.nan]
     values = {
         "sample_id": "s",
         "turn": 1,
@@ -76,6 +78,41 @@ def test_ids_say_turn_and_repeat() -> None:
 def test_from_json_rejects_torn_lines(line: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         from_json(line)
+
+
+@pytest.mark.parametrize(
+    ("path", "value"),
+    [
+        (["sample_id"], 5),
+        (["category"], 5),
+        (["prompt"], None),
+        (["turn"], "x"),
+        (["turn"], -1),
+        (["walltime"], "x"),
+        (["walltime"], float("nan")),
+        (["walltime"], -1),
+        (["tokens", 0], -1),
+        (["tokens", 0], "a"),
+        (["tokens"], [1]),
+        (["rounds", "accepted", 0], 6),
+        (["rounds", "accepted", 0], 10**6),
+        (["rounds", "drafted", 1], -1),
+        (["rounds", "committed", 0], 4),
+        (["rounds", "first_node", 0], 10**6),
+        (["nodes", "parent", 1], 99),
+        (["nodes", "parent", 0], 0),
+        (["nodes", "parent", 1], -1),
+        (["nodes", "outcome", 0], 9),
+    ],
+)
+def test_from_json_rejects_what_no_run_writes(path: list[str | int], value: object) -> None:
+    entry = json.loads(to_json(a_record()))
+    inside = entry
+    for key in path[:-1]:
+        inside = inside[key]
+    inside[path[-1]] = value
+    with pytest.raises(ValueError, match="not a record"):
+        from_json(json.dumps(entry))
 
 
 def test_columns_of_different_length_are_rejected() -> None:

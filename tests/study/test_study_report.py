@@ -13,7 +13,7 @@ import pytest
 from support.hostile import HOSTILE
 from support.study_runs import CHAIN, Making, make_record, make_run, make_study, words, write_run
 
-from specdec_study import compare, plots, report
+from specdec_study import compare, plots, rebuild, report
 from specdec_study.command import run_command
 from specdec_study.metrics import measure
 from specdec_study.reporting.microscope import nodes_of, origins, shown_runs
@@ -111,6 +111,31 @@ def test_folders_that_are_no_runs_are_named(
     assert call(main, tmp_path / "gone", *more) == 2
     assert call(main, tmp_path, *more) == 2
     assert "environment.json" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("main", [compare.main, report.main, rebuild.main])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[]", "null", "{}", "\xff", '{"name": 5}', '{"name": "\\ud800"}',
+        "baseline: 5", "clock: yesterday", "machine: null", "sessions: {}", "requests: many",
+    ],
+)  # fmt: skip
+def test_nonsense_in_the_environment_is_named(
+    main: object, text: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = make_run(tmp_path / "run", Making(CHAIN))
+    path = folder / "environment.json"
+    if text[:1].isalpha() and ":" in text:
+        key, value = text.split(": ")
+        whole = json.loads(path.read_text())
+        whole[key] = json.loads(value) if value in ("5", "null", "{}") else value
+        text = json.dumps(whole)
+    path.write_bytes(text.encode("latin-1"))
+    before = sorted(p.name for p in folder.iterdir())
+    assert call(main, folder) == 2
+    assert "environment.json: not as a run wrote it" in capsys.readouterr().err
+    assert sorted(p.name for p in folder.iterdir()) == before
 
 
 def test_differing_texts_are_warned_of(study: Path, tmp_path: Path) -> None:
@@ -239,7 +264,10 @@ def test_the_report_command_writes_one_file(
     assert output.read_text(encoding="utf-8").startswith("<!doctype html>")
     assert [path.name for path in tmp_path.iterdir()] == ["page.html"]
     assert call(report.main, study, "--output", tmp_path / "gone" / "page.html") == 2
-    assert "page.html" in capsys.readouterr().err
+    assert f"{tmp_path / 'gone' / 'page.html'}: cannot be written" in capsys.readouterr().err
+    (tmp_path / "folder").mkdir()
+    assert call(report.main, study, "--output", tmp_path / "folder") == 2
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["folder", "page.html"]
 
 
 def test_predictions_stand_beside_what_was_measured(study: Path, tmp_path: Path) -> None:

@@ -12,13 +12,17 @@ from typing import Any
 
 import pytest
 from support.cases import fewer
-from support.study import DRAFT_MODEL, ROOT, a_config, config_file, questions
+from support.study import DRAFT_MODEL, NGRAM, ROOT, a_config, config_file, questions
 
-from specdec_study.api import run_experiment
+from specdec_study.api import run_experiment, silent
 from specdec_study.engine import Engine
 from specdec_study.errors import UserError
 from specdec_study.journal import Journal
+from specdec_study.metrics import measure
+from specdec_study.opening import enter_folder
 from specdec_study.results import read_records, read_results
+from specdec_study.runner import open_runs
+from specdec_study.session import Job
 
 KILLS = fewer(30)
 TIMES = ("walltime", "_s", "per_second", "time_share", "throughput", "low", "high", "speedup")
@@ -167,10 +171,49 @@ def test_two_runs_do_not_share_a_folder(tmp_path: Path) -> None:
     journal.close()
 
 
-def test_a_damaged_journal_is_named_with_its_line(tmp_path: Path) -> None:
+def test_a_damaged_journal_is_named_and_nothing_is_written(tmp_path: Path) -> None:
     bench = questions(tmp_path / "q.jsonl", 2)
     run_experiment(bench, a_config(), tmp_path / "run")
     journal = tmp_path / "run" / "responses.jsonl"
     journal.write_bytes(b"{}\n" + journal.read_bytes())
+    before = {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()}
     with pytest.raises(UserError, match=r"responses.jsonl, line 1"):
         run_experiment(bench, a_config(), tmp_path / "run", resume=True)
+    assert {path.name: path.read_bytes() for path in (tmp_path / "run").iterdir()} == before
+
+
+def test_a_baseline_that_was_run_once_is_compared_with_ever_after(tmp_path: Path) -> None:
+    bench = questions(tmp_path / "q.jsonl", 2)
+    first = run_experiment(bench, a_config(NGRAM), tmp_path / "run", baseline=True)
+    again = run_experiment(bench, a_config(NGRAM), tmp_path / "run", resume=True)
+    assert measure(again) == measure(first)
+    assert measure(again).speedup is not None
+
+
+def test_a_run_that_comes_in_between_is_not_mixed_in(tmp_path: Path) -> None:
+    bench = questions(tmp_path / "q.jsonl", 2)
+    job = Job("run", a_config(NGRAM), tmp_path / "run")
+    (late,) = open_runs([job], str(bench), silent, resume=False, tolerant=False)
+    run_experiment(bench, a_config(), tmp_path / "run")
+    with pytest.raises(UserError, match="cannot be resumed"):
+        enter_folder(late, [late])
+    (late,) = open_runs(
+        [Job("same", a_config(), tmp_path / "run")], str(bench), silent, True, tolerant=False
+    )
+    enter_folder(late, [late])
+    assert len(late.records) == 2
+    assert late.journal is not None
+    late.journal.close()
+
+
+def test_a_run_that_is_terminated_writes_what_it_has(tmp_path: Path) -> None:
+    bench = questions(tmp_path / "q.jsonl", 300)
+    config = config_file(tmp_path / "c.json", a_config(max_tokens=100))
+    process = start(tmp_path / "run", config, bench)
+    while process.poll() is None and size(tmp_path / "run") == 0:
+        time.sleep(0.001)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait() == 130
+    found = json.loads((tmp_path / "run" / "metrics.json").read_text())
+    assert found["status"] == "partial"
+    assert found["aggregate"]["total_requests"] == len(read_results(tmp_path / "run").records)

@@ -284,6 +284,28 @@ def test_a_full_disk_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert len(run(a_config(), bench, tmp_path / "run", resume=True).records) == 5
 
 
+def test_requests_of_one_name_are_refused(tmp_path: Path) -> None:
+    entries = [{"turns": ["x", "y"], "id": "a"}, {"turns": ["y"], "id": "a/turn2"}]
+    with pytest.raises(UserError, match="two requests are called 'a/turn2'"):
+        run(a_config(), write_lines(tmp_path / "b.jsonl", entries), tmp_path / "run")
+
+
+def test_positions_beyond_the_models_are_refused(tmp_path: Path) -> None:
+    bench = write_lines(tmp_path / "b.jsonl", [{"prompt": "x"}])
+    with pytest.raises(UserError, match="made for 2048"):
+        run(a_config(max_model_len=5000), bench, tmp_path / "run")
+
+
+def test_a_benchmark_without_any_prompt_fails_before_the_run(tmp_path: Path) -> None:
+    bench = write_lines(tmp_path / "b.jsonl", [{"turns": ["x"]}])
+    config = a_config(chat_template_kwargs={"messages": 1}, tokenizer=str(tmp_path / "bare"))
+    (tmp_path / "bare").mkdir()
+    (tmp_path / "bare" / "tokenizer.json").write_bytes((TARGET / "tokenizer.json").read_bytes())
+    with pytest.raises(UserError, match="no chat template"):
+        run(config, bench, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 def test_requests_have_numbers_of_their_own() -> None:
     numbers = {
         runner.request_number(Sample(id=name, prompt="x"), turn, repeat)

@@ -113,6 +113,21 @@ def make_record(sample: int, making: Making, length: int, nodes_kept: bool, seed
     )
 
 
+def an_environment(
+    name: str, requests: int, baseline: str | None = None, benchmark: str = "toy-bench"
+) -> dict[str, Any]:
+    """What environment.json has to have."""
+    return {
+        "name": name,
+        "benchmark": {"name": benchmark, "sha256": f"of {benchmark}", "bad_lines": 0},
+        "config_sha256": "0" * 64,
+        "sessions": [{"began": "2026-01-01T00:00:00"}],
+        "requests": requests,
+        "baseline": baseline,
+        "machine": {"cpu": "a processor", "threads": 2},
+    }
+
+
 def write_run(
     folder: Path,
     records: list[Record],
@@ -127,15 +142,7 @@ def write_run(
     whole = {"model": "toy", "speculative_decoding": drafter, "temperature": 0.0} | config
     (folder / CONFIG).write_text(yaml.safe_dump(whole))
     (folder / JOURNAL).write_text("".join(to_json(r) + "\n" for r in records), encoding="utf-8")
-    environment = {
-        "name": folder.name,
-        "benchmark": {"name": benchmark, "sha256": f"of {benchmark}", "bad_lines": 0},
-        "config_sha256": "0" * 64,
-        "sessions": [{"began": "2026-01-01T00:00:00"}],
-        "requests": len(records),
-        "baseline": baseline,
-        "machine": {"cpu": "a processor", "cores": 2},
-    }
+    environment = an_environment(folder.name, len(records), baseline, benchmark)
     (folder / ENVIRONMENT).write_text(json.dumps(environment))
     return folder
 
