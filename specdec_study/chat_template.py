@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ SECONDS = 2.0
 UNBOUNDED_FILTERS = ("center", "wordwrap", "format", "indent", "filesizeformat", "urlize")
 PADDING = {"center", "ljust", "rjust", "zfill", "expandtabs", "format", "format_map"}
 PADDED_CHARACTERS = 10_000
+WIDE_FORMAT = re.compile(r"%[^a-zA-Z%]*(\d{5}|\*)")
+WIDE_REPLACEMENT = re.compile(r"{[^}]*:[^}]*(\d{5}|{)")
 
 
 class RefusedError(Exception):
@@ -45,15 +48,20 @@ class Generation(Extension):
 
 
 def watch_loops(tree: nodes.Template) -> None:
-    """Lets every loop ask for the time. Nothing else but calls can take a template back."""
+    """Lets every loop ask for the time, and every `~` for the size of what it joins."""
     for loop in list(tree.find_all(nodes.For)):
         loop.iter = nodes.Filter(loop.iter, "watched", [], [], None, None, lineno=loop.lineno)
+    for joined in list(tree.find_all(nodes.Concat)):
+        joined.nodes = [
+            nodes.Filter(part, "bounded", [], [], None, None, lineno=joined.lineno)
+            for part in joined.nodes
+        ]
 
 
 class Sandbox(ImmutableSandboxedEnvironment):
     """Counts its processor time, so that a busy machine does not fail a good template."""
 
-    intercepted_binops = frozenset({"*", "**"})
+    intercepted_binops = frozenset({"*", "**", "+", "%"})
 
     def __init__(self, now: datetime) -> None:
         super().__init__(
@@ -62,6 +70,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         self.deadline = float("inf")
         self.filters["tojson"] = _to_json
         self.filters["watched"] = self.watched
+        self.filters["bounded"] = _bounded
         for name in UNBOUNDED_FILTERS:
             del self.filters[name]
         del self.globals["lipsum"]
@@ -86,9 +95,16 @@ class Sandbox(ImmutableSandboxedEnvironment):
             raise BeyondLimitsError(f"pads a text beyond {PADDED_CHARACTERS} characters")
         return super().call(context, called, *args, **kwargs)
 
+    def wrap_str_format(self, value: Any) -> Any:
+        """What jinja calls for `text.format`: a width may hide in the text."""
+        wrapped = super().wrap_str_format(value)
+        if wrapped is not None and WIDE_REPLACEMENT.search(str(value.__self__)):
+            raise BeyondLimitsError(f"pads a text beyond {PADDED_CHARACTERS} characters")
+        return wrapped
+
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
         self.check_time()
-        (_check_power if operator == "**" else _check_product)(left, right)
+        CHECKS[operator](left, right)
         return super().call_binop(context, operator, left, right)
 
 
@@ -107,6 +123,26 @@ def _check_product(left: Any, right: Any) -> None:
         n_items = len(items) if hasattr(items, "__len__") else 0
         if isinstance(times, int) and n_items * times > OUTPUT_CHARACTERS:
             raise BeyondLimitsError(f"repeats a text beyond {OUTPUT_CHARACTERS} characters")
+
+
+def _bounded(part: Any) -> Any:
+    if isinstance(part, str) and len(part) > OUTPUT_CHARACTERS:
+        raise BeyondLimitsError(f"joins texts beyond {OUTPUT_CHARACTERS} characters")
+    return part
+
+
+def _check_sum(left: Any, right: Any) -> None:
+    _bounded(left)
+    _bounded(right)
+
+
+def _check_format(left: Any, _right: Any) -> None:
+    """`%` between texts formats, with widths that the text or the values say."""
+    if isinstance(left, str | bytes) and WIDE_FORMAT.search(str(left)):
+        raise BeyondLimitsError(f"pads a text beyond {PADDED_CHARACTERS} characters")
+
+
+CHECKS = {"**": _check_power, "*": _check_product, "+": _check_sum, "%": _check_format}
 
 
 def _refuse(message: str) -> NoReturn:

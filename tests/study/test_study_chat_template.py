@@ -183,3 +183,37 @@ def test_powers_and_products_within_the_limits() -> None:
     assert (
         render("{{ 'ab' * 3 }} {{ 2 ** 10 }} {{ 2 ** -1 }} {{ 1.5 * 2 }}") == "ababab 1024 0.5 3.0"
     )
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{{ 'a'.ljust(9999999999) }}",
+        "{{ 'a'.center(9999999999) }}",
+        "{{ '1'.zfill(9999999999) }}",
+        "{{ '%9999999999d' % 3 }}",
+        "{{ '%*d' % (9999999999, 3) }}",
+        "{{ '{:>9999999999}'.format(3) }}",
+        "{{ '{:>{}}'.format(3, 9999999999) }}",
+        "{% set ns = namespace(t='a' * 1000) %}{% for i in range(60) %}"
+        "{% set ns.t = ns.t ~ ns.t %}{% endfor %}",
+        "{% set ns = namespace(t='a' * 1000) %}{% for i in range(60) %}"
+        "{% set ns.t = ns.t + ns.t %}{% endfor %}",
+    ],
+)
+def test_little_does_not_become_much(source: str) -> None:
+    template = ChatTemplate.compile(source, "m", datetime(2026, 1, 1))
+    with pytest.raises(UserError, match="beyond"):
+        template.render({})
+
+
+def test_formatting_as_templates_do_it_works() -> None:
+    source = "{{ '%s-%02d' % ('a', 3) }}{{ '{} {:>4}'.format('b', 5) }}{{ 'c' ~ 6 ~ [7] }}"
+    made = ChatTemplate.compile(source, "m", datetime(2026, 1, 1)).render({})
+    assert made == "a-03b    5c6[7]"
+
+
+@pytest.mark.parametrize("name", ["center", "wordwrap", "indent", "format"])
+def test_filters_without_a_bound_are_not_there(name: str) -> None:
+    with pytest.raises(UserError, match="No filter named"):
+        ChatTemplate.compile("{{ 'a'|" + name + "(9) }}", "m", datetime(2026, 1, 1))
