@@ -14,7 +14,7 @@ from specdec_study.errors import RunFailedError, UserError
 from specdec_study.events import Answered, Ended, Note, Observer, Started
 from specdec_study.opening import enter_folder, leave_folder, open_run
 from specdec_study.records import Record
-from specdec_study.results import Results, recorded_baseline
+from specdec_study.results import Results, read_one, recorded_baseline
 from specdec_study.session import Job, OpenRun
 from specdec_study.write import write_derived
 
@@ -112,23 +112,25 @@ def give_up_on_failures(run: OpenRun) -> None:
         raise RunFailedError(f"{run.job.name}: {errors[-1]}")
 
 
-def with_baselines(runs: Sequence[OpenRun]) -> list[Results]:
+def with_baselines(runs: Sequence[OpenRun], alone: Sequence[Results]) -> list[Results]:
     """What was made, each run beside the one that it is compared with."""
-    alone = {run.job.name: run.results for run in runs}
+    named = {run.job.name: made for run, made in zip(runs, alone, strict=True)}
     return [
-        replace(made, baseline=alone.get(run.job.baseline or "") or recorded_baseline(made))
-        for run, made in zip(runs, alone.values(), strict=True)
+        replace(made, baseline=named.get(run.job.baseline or "") or recorded_baseline(made))
+        for run, made in zip(runs, alone, strict=True)
     ]
 
 
 def close(runs: Sequence[OpenRun], noise: Noise) -> list[Results]:
-    """Also after a failure: what was done is measured and written."""
+    """Also after a failure: what is in the journals is measured and written. It is read from there,
+    as an interruption may have come between writing a record and counting it."""
     runs = [run for run in runs if run.journal is not None or run.job.folder is None]
     for run in runs:
         leave_folder(run, noise)
-    results = with_baselines(runs)
-    for run, made in zip(runs, results, strict=True):
-        if run.journal is not None:
+    alone = [read_one(run.job.folder) if run.job.folder else run.results for run in runs]
+    results = with_baselines(runs, alone)
+    for made, run in zip(results, runs, strict=True):
+        if run.job.folder is not None:
             write_derived(made)
     return results
 
