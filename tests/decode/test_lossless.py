@@ -10,7 +10,7 @@ from support.cases import fewer
 from support.isa import LEVELS, specdec_at
 from support.pairs import TARGET, drafters_of, load_pair, prompts_of
 
-N_PROMPTS = max(10, fewer(40))
+N_PROMPTS = max(4, fewer(40))
 NAMES = list(drafters_of(specdec.Model.random(TARGET)))
 
 

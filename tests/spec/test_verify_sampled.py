@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 import specdec
 from numpy.typing import NDArray
+from support.cases import fewer
 from support.chi_square import chi_square_z
 from support.toy import Law, Toy
 
-VOCAB, CHUNK, N_CHUNKS = 4, 250_000, 4
+VOCAB, CHUNK, N_CHUNKS = 4, 250_000, fewer(4)
 PARENTS = [-1, 0, 0, 1]  # two siblings, and a child of the first
 SAMPLING = specdec.Sampling(0.9, top_p=0.95, seed=3)
 SETTING = (0.9, 0, 0.95)
