@@ -12,6 +12,7 @@
     X(IO, "the operating system refused a read or a write")                                        \
     X(NO_MEMORY, "memory ran out")                                                                 \
     X(UNSUPPORTED, "this build or machine cannot do that")                                         \
+    X(DEVICE, "a device failed")                                                                   \
     X(CALLBACK, "the caller's own code failed")
 
 typedef enum {

@@ -26,7 +26,14 @@ static sd_status make_all(const sd_model *model, const sd_cache_limits *limits, 
                              limits->capacity};
     c->n_words = (limits->max_rows + 63) / 64;
     SD_TRY(sd_backend_open(model->device, model->level, &c->backend));
-    SD_TRY(c->backend->reserve(c->backend, &(sd_limits){c->shape, limits->max_rows}));
+    SD_TRY(c->backend->reserve(c->backend, &(sd_limits){
+                                               .shape = c->shape,
+                                               .n_rows = limits->max_rows,
+                                               .n_words = c->n_words,
+                                               .n_spans = limits->n_sequences,
+                                               .vocab = model->head.n_out,
+                                               .n_judged = limits->n_judged,
+                                           }));
     c->layer_bytes = c->backend->kv_bytes(&c->shape);
     SD_TRY(sd_alloc_zeroed(&block, (size_t)limits->n_sequences, sizeof *c->sequences));
     c->sequences = block;
@@ -78,19 +85,25 @@ static sd_status check_sequence(const sd_cache *c, int sequence) {
     return SD_OK;
 }
 
-/* Moves every kept row down to its place, in all layers. */
+static sd_kv_layers layers_of(const sd_cache *c) {
+    return (sd_kv_layers){&c->shape, c->model->config.n_layers, c->layer_bytes};
+}
+
+/* Moves every kept row down to its place, in all layers. Rows that are there already stay. */
 static void move_down(const sd_cache *c, const sd_sequence *s, const int32_t *path, int n) {
-    enum { CHUNK = 64 };
-    int32_t from[CHUNK], to[CHUNK];
-    for (int first = 0; first < n; first += CHUNK) {
-        int count = n - first < CHUNK ? n - first : CHUNK;
+    int32_t from[SD_MOVES_MAX], to[SD_MOVES_MAX];
+    sd_kv_layers layers = layers_of(c);
+    int first = 0;
+    while (first < n && path[first] == first)
+        first++;
+    while (first < n) {
+        int count = n - first < SD_MOVES_MAX ? n - first : SD_MOVES_MAX;
         for (int i = 0; i < count; i++) {
             from[i] = s->n_committed + path[first + i];
             to[i] = s->n_committed + first + i;
         }
-        for (int layer = 0; layer < c->model->config.n_layers; layer++)
-            c->backend->move(c->backend, &c->shape, (char *)s->kv + (size_t)layer * c->layer_bytes,
-                             from, to, count);
+        c->backend->move(c->backend, &layers, s->kv, from, to, count);
+        first += count;
     }
 }
 
@@ -131,15 +144,18 @@ sd_status sd_cache_truncate(sd_cache *c, int sequence, int length) {
     return SD_OK;
 }
 
+bool sd_cache_verifies(const sd_cache *c) {
+    return c->backend->verify != NULL;
+}
+
 sd_status sd_cache_fork(sd_cache *c, int source, int target) {
     SD_TRY(check_sequence(c, source));
     SD_TRY(check_sequence(c, target));
     const sd_sequence *from = &c->sequences[source];
     sd_sequence *to = &c->sequences[target];
-    for (int layer = 0; from != to && layer < c->model->config.n_layers; layer++)
-        c->backend->copy(c->backend, &c->shape, (char *)to->kv + (size_t)layer * c->layer_bytes,
-                         (const char *)from->kv + (size_t)layer * c->layer_bytes,
-                         from->n_committed);
+    sd_kv_layers layers = layers_of(c);
+    if (from != to && from->n_committed > 0)
+        c->backend->copy(c->backend, &layers, to->kv, from->kv, from->n_committed);
     to->n_committed = from->n_committed;
     to->n_pending = 0;
     return SD_OK;

@@ -21,6 +21,7 @@ typedef struct {
     int n_sequences;
     int capacity; /* slots per sequence: committed and pending rows together */
     int max_rows; /* per forward, and pending per sequence */
+    int n_judged; /* rows of a forward that may be verified on the device; 0: none are */
 } sd_cache_limits;
 
 typedef struct sd_workspace sd_workspace; /* forward.c */
@@ -49,6 +50,9 @@ sd_status sd_cache_rollback(sd_cache *cache, int sequence, int n_pending);
 
 /* Forgets all pending rows and what was committed from `length` on. */
 sd_status sd_cache_truncate(sd_cache *cache, int sequence, int length);
+
+/* Whether forwards can verify trees themselves. */
+bool sd_cache_verifies(const sd_cache *cache);
 
 /* Makes `target` a copy of what `source` has committed. */
 sd_status sd_cache_fork(sd_cache *cache, int source, int target);

@@ -19,7 +19,6 @@ struct sd_workspace {
     void *mlp;   /* out of gate and up */
     float *last; /* x after the last norm, as floats */
     float *cosine, *sine;
-    float *host_cosine, *host_sine;
     float *known_cosine, *known_sine; /* of the positions within the capacity */
     sd_span *spans, *near_spans;      /* the same, seen through the sliding window */
     int32_t *near_first;
@@ -62,9 +61,7 @@ static sd_status take_device(sd_cache *c, sd_workspace *w) {
     SD_TRY(take(c, &w->hidden, rows * w->hidden_stride, item));
     SD_TRY(take(c, &w->mixed, rows * w->mixed_stride, item));
     SD_TRY(take(c, &w->mlp, rows * w->mlp_stride, item));
-    SD_TRY(take(c, &w->q, c->backend->query_bytes(&c->shape, c->limits.max_rows), 1));
-    SD_TRY(take(c, &w->cosine, rows * (size_t)m->head_dim / 2, sizeof(float)));
-    return take(c, &w->sine, rows * (size_t)m->head_dim / 2, sizeof(float));
+    return take(c, &w->q, c->backend->query_bytes(&c->shape, c->limits.max_rows), 1);
 }
 
 static void know_position(void *context, int position) {
@@ -88,8 +85,8 @@ sd_status sd_workspace_new(sd_cache *c) {
     size_t rows = (size_t)c->limits.max_rows, parts = (size_t)c->limits.n_sequences;
     SD_TRY(take_host(&c->workspace, 1, sizeof *c->workspace));
     sd_workspace *w = c->workspace;
-    SD_TRY(take_host(&w->host_cosine, rows * (size_t)m->head_dim / 2, sizeof(float)));
-    SD_TRY(take_host(&w->host_sine, rows * (size_t)m->head_dim / 2, sizeof(float)));
+    SD_TRY(take_host(&w->cosine, rows * (size_t)m->head_dim / 2, sizeof(float)));
+    SD_TRY(take_host(&w->sine, rows * (size_t)m->head_dim / 2, sizeof(float)));
     SD_TRY(take_host(&w->spans, parts, sizeof *w->spans));
     SD_TRY(take_host(&w->near_spans, parts, sizeof *w->near_spans));
     SD_TRY(take_host(&w->near_first, rows, sizeof *w->near_first));
@@ -102,9 +99,9 @@ void sd_workspace_free(sd_cache *c) {
     sd_workspace *w = c->workspace;
     if (w == NULL)
         return;
-    void *device[] = {w->x, w->qkv, w->last, w->hidden, w->mixed, w->mlp, w->q, w->cosine, w->sine};
-    void *host[] = {w->host_cosine, w->host_sine,  w->known_cosine, w->known_sine,
-                    w->spans,       w->near_spans, w->near_first,   w->near_visible};
+    void *device[] = {w->x, w->qkv, w->last, w->hidden, w->mixed, w->mlp, w->q};
+    void *host[] = {w->cosine, w->sine,       w->known_cosine, w->known_sine,
+                    w->spans,  w->near_spans, w->near_first,   w->near_visible};
     for (size_t i = 0; i < sizeof device / sizeof *device; i++)
         c->backend->release(c->backend, device[i]);
     for (size_t i = 0; i < sizeof host / sizeof *host; i++)
@@ -223,6 +220,7 @@ static void enter_part(sd_cache *c, const sd_batch *b, int part) {
         .first_slot = s->n_committed + s->n_pending,
         .visible = s->visible + (size_t)s->n_pending * (size_t)c->n_words,
         .n_words = c->n_words,
+        .kv = s->kv,
     };
 }
 
@@ -259,25 +257,22 @@ static void look_up(const sd_cache *c, int position, float *cosine, float *sine)
 
 static void turn_rows(sd_cache *c, const sd_batch *b) {
     sd_workspace *w = c->workspace;
-    size_t half = (size_t)c->model->config.head_dim / 2, n = (size_t)w->n_rows * half;
+    size_t half = (size_t)c->model->config.head_dim / 2;
     for (int part = 0; part < b->n_parts; part++) {
         const sd_sequence *s = &c->sequences[b->sequence[part]];
         for (int r = b->start[part]; r < b->start[part + 1]; r++)
             look_up(c, s->position[s->n_pending + r - b->start[part]],
-                    w->host_cosine + (size_t)r * half, w->host_sine + (size_t)r * half);
+                    w->cosine + (size_t)r * half, w->sine + (size_t)r * half);
     }
-    c->backend->upload(c->backend, w->cosine, w->host_cosine, n * sizeof(float));
-    c->backend->upload(c->backend, w->sine, w->host_sine, n * sizeof(float));
 }
 
 /* --- the transformer --- */
 
-static void norm(sd_cache *c, const float *weight, const int32_t *rows, int n_rows) {
+static void norm(sd_cache *c, const float *weight, sd_row_set rows) {
     sd_workspace *w = c->workspace;
     c->backend->norm(c->backend, &(sd_norm){.x = w->x,
                                             .x_stride = w->x_stride,
                                             .rows = rows,
-                                            .n_rows = n_rows,
                                             .weight = weight,
                                             .width = c->model->config.hidden_size,
                                             .epsilon = c->model->config.norm_epsilon,
@@ -286,25 +281,21 @@ static void norm(sd_cache *c, const float *weight, const int32_t *rows, int n_ro
                                             .out_stride = w->hidden_stride});
 }
 
-static void attend(sd_cache *c, const sd_batch *b, int layer) {
+static void attend(sd_cache *c, int layer) {
     const sd_config *m = &c->model->config;
     const sd_layer *l = &c->model->layers[layer];
     sd_workspace *w = c->workspace;
-    sd_span *spans = m->is_sliding[layer] ? w->near_spans : w->spans;
-    for (int part = 0; part < b->n_parts; part++)
-        spans[part].kv =
-            (char *)c->sequences[b->sequence[part]].kv + (size_t)layer * c->layer_bytes;
-    norm(c, l->attention_norm, NULL, w->n_rows);
+    sd_place_in_cache place = {&c->shape, (size_t)layer * c->layer_bytes, m->is_sliding[layer]};
+    norm(c, l->attention_norm, SD_ALL_ROWS);
     c->backend->linear(c->backend, &(sd_linear){.matrix = &l->qkv,
                                                 .bias = l->qkv_bias,
                                                 .in = w->hidden,
                                                 .in_stride = w->hidden_stride,
-                                                .n_rows = w->n_rows,
                                                 .kind = SD_LINEAR_STORE,
                                                 .out = w->qkv,
                                                 .out_stride = w->qkv_stride,
                                                 .out_width = l->qkv.n_out});
-    c->backend->enter(c->backend, &(sd_enter){.shape = &c->shape,
+    c->backend->enter(c->backend, &(sd_enter){.place = place,
                                               .qkv = w->qkv,
                                               .stride = w->qkv_stride,
                                               .k_column = sd_q_width(m),
@@ -312,24 +303,15 @@ static void attend(sd_cache *c, const sd_batch *b, int layer) {
                                               .q_norm = l->q_norm,
                                               .k_norm = l->k_norm,
                                               .epsilon = m->norm_epsilon,
-                                              .cosine = w->cosine,
-                                              .sine = w->sine,
-                                              .n_rows = w->n_rows,
-                                              .spans = spans,
-                                              .n_spans = b->n_parts,
                                               .q = w->q});
-    c->backend->attention(c->backend, &(sd_attention){.shape = &c->shape,
+    c->backend->attention(c->backend, &(sd_attention){.place = place,
                                                       .q = w->q,
-                                                      .n_rows = w->n_rows,
-                                                      .spans = spans,
-                                                      .n_spans = b->n_parts,
                                                       .out = w->mixed,
                                                       .out_stride = w->mixed_stride});
     c->backend->linear(c->backend, &(sd_linear){.matrix = &l->output,
                                                 .bias = l->output_bias,
                                                 .in = w->mixed,
                                                 .in_stride = w->mixed_stride,
-                                                .n_rows = w->n_rows,
                                                 .kind = SD_LINEAR_ADD,
                                                 .out = w->x,
                                                 .out_stride = w->x_stride,
@@ -339,12 +321,11 @@ static void attend(sd_cache *c, const sd_batch *b, int layer) {
 static void think(sd_cache *c, int layer) {
     const sd_layer *l = &c->model->layers[layer];
     sd_workspace *w = c->workspace;
-    norm(c, l->mlp_norm, NULL, w->n_rows);
+    norm(c, l->mlp_norm, SD_ALL_ROWS);
     c->backend->linear(c->backend, &(sd_linear){.matrix = &l->gate_up,
                                                 .bias = l->gate_up_bias,
                                                 .in = w->hidden,
                                                 .in_stride = w->hidden_stride,
-                                                .n_rows = w->n_rows,
                                                 .kind = SD_LINEAR_GATED,
                                                 .out = w->mlp,
                                                 .out_stride = w->mlp_stride});
@@ -352,94 +333,110 @@ static void think(sd_cache *c, int layer) {
                                                 .bias = l->down_bias,
                                                 .in = w->mlp,
                                                 .in_stride = w->mlp_stride,
-                                                .n_rows = w->n_rows,
                                                 .kind = SD_LINEAR_ADD,
                                                 .out = w->x,
                                                 .out_stride = w->x_stride,
                                                 .out_width = c->model->config.hidden_size});
 }
 
-static void begin(sd_cache *c, const sd_batch *b) {
-    sd_workspace *w = c->workspace;
-    size_t hidden = (size_t)c->model->config.hidden_size;
-    if (b->token != NULL) {
-        c->backend->embed(c->backend, &c->model->embedding, b->token, w->n_rows, w->x, w->x_stride);
-        return;
-    }
-    for (size_t r = 0; r < (size_t)w->n_rows; r++)
-        c->backend->upload(c->backend, w->x + r * w->x_stride, b->embedding + r * hidden,
-                           hidden * sizeof(float));
-}
-
 /* The residual stream after `n_layers` layers, if that is a tap. */
 static void tap(sd_cache *c, const sd_outputs *o, int n_layers) {
     const sd_workspace *w = c->workspace;
-    size_t hidden = (size_t)c->model->config.hidden_size, n_rows = (size_t)w->n_rows;
-    for (size_t i = 0; i < (size_t)o->n_taps; i++) {
-        for (size_t r = 0; o->tap[i] == n_layers && r < n_rows; r++)
-            c->backend->download(c->backend, o->tapped + (i * n_rows + r) * hidden,
-                                 w->x + r * w->x_stride, hidden * sizeof(float));
-    }
+    int hidden = c->model->config.hidden_size;
+    size_t tap_size = (size_t)w->n_rows * (size_t)hidden;
+    for (size_t i = 0; i < (size_t)o->n_taps; i++)
+        if (o->tap[i] == n_layers)
+            c->backend->read_rows(c->backend, o->tapped + i * tap_size, w->x, w->x_stride,
+                                  SD_ALL_ROWS, hidden);
 }
 
-static void finish(sd_cache *c, const sd_outputs *o) {
+static void read_hidden(sd_cache *c, const sd_outputs *o) {
     const sd_model *m = c->model;
     sd_workspace *w = c->workspace;
-    norm(c, m->final_norm, o->rows, o->n_rows);
-    if (o->logits != NULL)
-        c->backend->linear(c->backend, &(sd_linear){.matrix = &m->head,
-                                                    .in = w->hidden,
-                                                    .in_stride = w->hidden_stride,
-                                                    .n_rows = o->n_rows,
-                                                    .kind = SD_LINEAR_STORE,
-                                                    .out = o->logits,
-                                                    .out_stride = (size_t)m->config.vocab_size,
-                                                    .out_width = m->config.vocab_size});
-    if (o->k > 0)
-        c->backend->top(c->backend, &(sd_top){.matrix = &m->head,
-                                              .in = w->hidden,
-                                              .in_stride = w->hidden_stride,
-                                              .n_rows = o->n_rows,
-                                              .n_out = m->config.vocab_size,
-                                              .k = o->k,
-                                              .index = o->top,
-                                              .value = o->top_logit});
-    if (o->hidden == NULL)
-        return;
-    size_t hidden = (size_t)m->config.hidden_size;
+    int hidden = m->config.hidden_size;
     c->backend->norm(c->backend, &(sd_norm){.x = w->x,
                                             .x_stride = w->x_stride,
-                                            .rows = o->rows,
-                                            .n_rows = o->n_rows,
+                                            .rows = SD_OUTPUT_ROWS,
                                             .weight = m->final_norm,
-                                            .width = m->config.hidden_size,
+                                            .width = hidden,
                                             .epsilon = m->config.norm_epsilon,
                                             .out = w->last,
                                             .dtype = SD_F32,
-                                            .out_stride = hidden});
-    c->backend->download(c->backend, o->hidden, w->last,
-                         (size_t)o->n_rows * hidden * sizeof(float));
+                                            .out_stride = (size_t)hidden});
+    c->backend->read_rows(c->backend, o->hidden, w->last, (size_t)hidden, SD_OUTPUT_ROWS, hidden);
+}
+
+static void conclude(sd_cache *c, const sd_outputs *o) {
+    const sd_model *m = c->model;
+    sd_workspace *w = c->workspace;
+    norm(c, m->final_norm, SD_OUTPUT_ROWS);
+    if (o->hidden != NULL)
+        read_hidden(c, o);
+    if (o->logits != NULL || o->k > 0 || o->n_judged > 0)
+        c->backend->head(c->backend, &(sd_head){.matrix = &m->head,
+                                                .in = w->hidden,
+                                                .in_stride = w->hidden_stride,
+                                                .n_out = m->config.vocab_size,
+                                                .logits = o->logits,
+                                                .k = o->k,
+                                                .index = o->top,
+                                                .value = o->top_logit});
+    if (o->n_judged > 0)
+        c->backend->verify(c->backend, o->judged, o->n_judged);
+}
+
+static void work(sd_cache *c, const sd_batch *b, const sd_outputs *o) {
+    const sd_model *m = c->model;
+    sd_workspace *w = c->workspace;
+    if (b->token != NULL)
+        c->backend->embed(c->backend, &m->embedding, w->x, w->x_stride);
+    else
+        c->backend->write_rows(c->backend, w->x, w->x_stride, b->embedding, m->config.hidden_size);
+    tap(c, o, 0);
+    for (int layer = 0; layer < m->config.n_layers; layer++) {
+        attend(c, layer);
+        think(c, layer);
+        tap(c, o, layer + 1);
+    }
+    if (o->n_rows > 0)
+        conclude(c, o);
+}
+
+/* What the operations of a step depend on. What is rare is never like another. */
+static uint64_t kind_of(const sd_batch *b, const sd_outputs *o) {
+    bool is_usual = b->token != NULL && o->n_taps == 0;
+    uint64_t wanted = (uint64_t)(o->logits != NULL) + 2 * (uint64_t)(o->hidden != NULL) +
+                      4 * (uint64_t)(o->n_judged > 0) + 8 * (uint64_t)(o->n_rows > 0);
+    return is_usual ? 1 + wanted + 16 * (uint64_t)o->k : 0;
 }
 
 sd_status sd_forward(sd_cache *c, const sd_batch *b, const sd_outputs *o) {
     const sd_config *m = &c->model->config;
+    sd_workspace *w = c->workspace;
     SD_TRY(check(c, b, o));
-    c->workspace->n_rows = b->start[b->n_parts];
+    w->n_rows = b->start[b->n_parts];
     for (int part = 0; part < b->n_parts; part++) {
         enter_part(c, b, part);
         if (m->sliding_window > 0)
             narrow_part(c, b, part);
     }
     turn_rows(c, b);
-    begin(c, b);
-    tap(c, o, 0);
-    for (int layer = 0; layer < m->n_layers; layer++) {
-        attend(c, b, layer);
-        think(c, layer);
-        tap(c, o, layer + 1);
-    }
-    if (o->n_rows > 0)
-        finish(c, o);
+    sd_step step = {
+        .kind = kind_of(b, o),
+        .n_rows = w->n_rows,
+        .token = b->token,
+        .cosine = w->cosine,
+        .sine = w->sine,
+        .n_spans = b->n_parts,
+        .spans = w->spans,
+        .near_spans = m->sliding_window > 0 ? w->near_spans : NULL,
+        .n_outputs = o->n_rows,
+        .output_rows = o->rows,
+        .is_prompt = b->is_prompt,
+    };
+    SD_TRY(c->backend->begin(c->backend, &step));
+    work(c, b, o);
+    SD_TRY(c->backend->finish(c->backend));
     for (int part = 0; part < b->n_parts; part++)
         c->sequences[b->sequence[part]].n_pending += b->start[part + 1] - b->start[part];
     return SD_OK;

@@ -23,6 +23,8 @@ typedef struct {
     const uint64_t *visible;
     int n_words;
     const int32_t *position;
+
+    bool is_prompt; /* as sd_step has it */
 } sd_batch;
 
 /* What is wanted; NULL and 0 for what is not. */
@@ -33,6 +35,8 @@ typedef struct {
     int k;         /* the k largest logits of each, largest first, without storing the others */
     int32_t *top;  /* [n_rows][k]; -1 where a row has fewer numbers than that */
     float *top_logit;
+    const sd_judged *judged; /* trees that become verdicts on the device; see sd_cache_verifies */
+    int n_judged;
     float *hidden;      /* [n_rows][hidden_size], after the last norm */
     const int32_t *tap; /* after which layers: ascending, 0 is the embedding, n_layers the end */
     int n_taps;

@@ -23,7 +23,8 @@ static sd_status make_all(const sd_config *config, const sd_model_options *optio
     m->n_bytes = sd_weights_place(m, NULL);
     SD_TRY(m->backend->alloc(m->backend, m->n_bytes, &m->weights));
     sd_weights_place(m, m->weights);
-    return sd_weights_fill(m, source);
+    SD_TRY(sd_weights_fill(m, source));
+    return m->backend->finish(m->backend);
 }
 
 sd_status sd_model_make(const sd_config *config, const sd_model_options *options, sd_source *source,

@@ -82,7 +82,7 @@ static sd_status fill_matrix(const filling *f, const char *name, const sd_matrix
         part.n_rows = n_rows - row < SLAB_ROWS ? n_rows - row : SLAB_ROWS;
         SD_TRY(f->source->rows(f->source, full, n_rows, m->n_in, row, part.n_rows, &part.rows,
                                &part.dtype));
-        f->model->backend->fill(f->model->backend, m, &part);
+        SD_TRY(f->model->backend->fill(f->model->backend, m, &part));
     }
     return SD_OK;
 }

@@ -1,22 +1,5 @@
-/* specdec.info: what was built and what is in use. The only place that opens the CUDA part. */
-#define _GNU_SOURCE
+/* specdec.info: what was built and what is in use. */
 #include "python/state.h"
-
-#include <dlfcn.h>
-
-#define CUDA_LIBRARY "libspecdec_cuda.so"
-#define PATH_BYTES 4096
-
-/* Beside this extension module. */
-static int cuda_path(char path[PATH_BYTES]) {
-    Dl_info self;
-    if (dladdr((void *)sd_py_info, &self) == 0 || self.dli_fname == NULL)
-        return -1;
-    const char *slash = strrchr(self.dli_fname, '/');
-    int folder = slash != NULL ? (int)(slash - self.dli_fname) + 1 : 0;
-    int n = snprintf(path, PATH_BYTES, "%.*s%s", folder, self.dli_fname, CUDA_LIBRARY);
-    return n < PATH_BYTES ? 0 : -1;
-}
 
 static PyObject *describe_device(const sd_cuda_table *table, int index) {
     sd_cuda_device d;
@@ -43,9 +26,9 @@ static PyObject *describe_devices(const sd_cuda_table *table, char *why, size_t 
 }
 
 static PyObject *cuda_info(void) {
-    char path[PATH_BYTES], why[SD_DETAIL_BYTES] = "";
+    char why[SD_DETAIL_BYTES] = "";
     const sd_cuda_table *table = NULL;
-    if (cuda_path(path) < 0 || sd_cuda_open(path, &table) != SD_OK)
+    if (sd_cuda_find(&table) != SD_OK)
         return Py_BuildValue("{s:O,s:[],s:s}", "built", Py_False, "devices", "reason",
                              sd_status_detail());
     PyObject *devices = describe_devices(table, why, sizeof why);

@@ -63,7 +63,14 @@ size_t sd_cpu_query_bytes(const sd_kv_shape *s, int n_rows) {
 typedef struct {
     const sd_cpu_backend *cpu;
     const sd_enter *enter;
+    const sd_kv_shape *shape;
+    const sd_span *spans;
 } enter_work;
+
+/* A sequence's memory of the layer at hand. */
+static void *kv_of(const sd_span *span, const sd_place_in_cache *place) {
+    return (char *)span->kv + place->kv_offset;
+}
 
 static void store_words(const sd_cpu_backend *cpu, sd_dtype dtype, const float *x, int n,
                         void *to) {
@@ -76,16 +83,17 @@ static void store_words(const sd_cpu_backend *cpu, sd_dtype dtype, const float *
 /* One head of q or k: normed where the family does so, turned by its position. */
 static void turn_head(const enter_work *w, float *x, const float *weight, int row) {
     const sd_enter *e = w->enter;
-    int head_dim = e->shape->head_dim, half = head_dim / 2;
+    const sd_step *step = &w->cpu->step;
+    int head_dim = w->shape->head_dim, half = head_dim / 2;
     size_t at = (size_t)row * (size_t)half;
     if (weight != NULL)
         w->cpu->kernels.norm(x, weight, head_dim, e->epsilon, x);
-    w->cpu->kernels.rotate(x, half, e->cosine + at, e->sine + at);
+    w->cpu->kernels.rotate(x, half, step->cosine + at, step->sine + at);
 }
 
 static void enter_queries(const enter_work *w, int row, float *q) {
-    const sd_kv_shape *s = w->enter->shape;
-    size_t group = (size_t)group_of(s), n_rows = (size_t)w->enter->n_rows;
+    const sd_kv_shape *s = w->shape;
+    size_t group = (size_t)group_of(s), n_rows = (size_t)w->cpu->step.n_rows;
     for (size_t head = 0; head < (size_t)s->n_heads; head++, q += s->head_dim) {
         size_t at = (head / group * n_rows + (size_t)row) * group + head % group;
         turn_head(w, q, w->enter->q_norm, row);
@@ -94,7 +102,7 @@ static void enter_queries(const enter_work *w, int row, float *q) {
 }
 
 static void enter_key(const enter_work *w, const float *x, char *keys, int slot) {
-    const sd_kv_shape *s = w->enter->shape;
+    const sd_kv_shape *s = w->shape;
     sd_word word[SD_HEAD_MAX] = {0};
     sd_word *to = (sd_word *)(void *)keys + (size_t)(slot / SD_PANEL) * key_words(s) * SD_PANEL;
     store_words(w->cpu, s->dtype, x, s->head_dim, word);
@@ -106,26 +114,27 @@ static void enter_row(const void *context, int row, char *scratch) {
     (void)scratch;
     const enter_work *w = context;
     const sd_enter *e = w->enter;
-    const sd_kv_shape *s = e->shape;
-    const sd_span *span = e->spans;
+    const sd_kv_shape *s = w->shape;
+    const sd_span *span = w->spans;
     while (row >= span->first_row + span->n_rows)
         span++;
     int slot = span->first_slot + row - span->first_row;
+    void *kv = kv_of(span, &e->place);
     float *qkv = e->qkv + (size_t)row * e->stride;
     enter_queries(w, row, qkv);
     for (int head = 0; head < s->n_kv_heads; head++) {
         float *k = qkv + e->k_column + head * s->head_dim;
         turn_head(w, k, e->k_norm, row);
-        enter_key(w, k, keys_of(s, span->kv, head), slot);
-        char *v =
-            values_of(s, span->kv, head) + (size_t)slot * value_width(s) * sd_dtype_bytes(s->dtype);
+        enter_key(w, k, keys_of(s, kv, head), slot);
+        char *v = values_of(s, kv, head) + (size_t)slot * value_width(s) * sd_dtype_bytes(s->dtype);
         store_words(w->cpu, s->dtype, qkv + e->v_column + head * s->head_dim, s->head_dim, v);
     }
 }
 
 void sd_cpu_enter(sd_backend *b, const sd_enter *enter) {
-    enter_work w = {sd_cpu_of(b), enter};
-    sd_cpu_share(w.cpu, enter->n_rows, enter_row, &w);
+    const sd_cpu_backend *cpu = sd_cpu_of(b);
+    enter_work w = {cpu, enter, enter->place.shape, sd_cpu_spans(cpu, &enter->place)};
+    sd_cpu_share(cpu, cpu->step.n_rows, enter_row, &w);
 }
 
 /* --- attention --- */
@@ -133,6 +142,8 @@ void sd_cpu_enter(sd_backend *b, const sd_enter *enter) {
 typedef struct {
     const sd_cpu_backend *cpu;
     const sd_attention *attention;
+    const sd_kv_shape *shape;
+    const sd_span *spans;
 } attention_work;
 
 /* Some rows of a span, with one head of keys and values. */
@@ -175,11 +186,11 @@ static desk desk_of(const sd_kv_shape *s, char *scratch) {
 }
 
 /* The item-th tile of all: spans, then heads, then rows, so that neighbours share keys. */
-static tile tile_at(const sd_attention *a, int item) {
-    const sd_span *span = a->spans;
-    int rows = tile_rows(a->shape);
+static tile tile_at(const attention_work *w, int item) {
+    const sd_span *span = w->spans;
+    int rows = tile_rows(w->shape);
     for (;; span++) {
-        int n_tiles = (span->n_rows + rows - 1) / rows, n_items = n_tiles * a->shape->n_kv_heads;
+        int n_tiles = (span->n_rows + rows - 1) / rows, n_items = n_tiles * w->shape->n_kv_heads;
         if (item < n_items) {
             int row = item % n_tiles * rows, left = span->n_rows - row;
             return (tile){span, item / n_tiles, row, left < rows ? left : rows};
@@ -188,10 +199,10 @@ static tile tile_at(const sd_attention *a, int item) {
     }
 }
 
-static int tile_count(const sd_attention *a) {
-    int rows = tile_rows(a->shape), n = 0;
-    for (int i = 0; i < a->n_spans; i++)
-        n += (a->spans[i].n_rows + rows - 1) / rows * a->shape->n_kv_heads;
+static int tile_count(const attention_work *w) {
+    int rows = tile_rows(w->shape), n = 0;
+    for (int i = 0; i < w->cpu->step.n_spans; i++)
+        n += (w->spans[i].n_rows + rows - 1) / rows * w->shape->n_kv_heads;
     return n;
 }
 
@@ -227,14 +238,15 @@ static void mark_seen(const sd_kv_shape *s, const sd_span *span, int row, uint16
 /* Scores of the tile's queries for the slots [from, to), panels whole, as weights. */
 static void weigh(const attention_work *w, const tile *t, const desk *d, int from, int to) {
     const sd_attention *a = w->attention;
-    const sd_kv_shape *s = a->shape;
+    const sd_kv_shape *s = w->shape;
     int group = group_of(s), n = to - from;
-    size_t row = (size_t)t->kv_head * (size_t)a->n_rows + (size_t)(t->span->first_row + t->row);
+    size_t row = (size_t)t->kv_head * (size_t)w->cpu->step.n_rows +
+                 (size_t)(t->span->first_row + t->row);
     sd_product p = {
         .x = (const sd_word *)a->q + row * (size_t)group * key_words(s),
         .x_stride = key_words(s),
         .n_rows = t->n_rows * group,
-        .panels = (const sd_word *)(const void *)keys_of(s, t->span->kv, t->kv_head) +
+        .panels = (const sd_word *)(const void *)keys_of(s, kv_of(t->span, &a->place), t->kv_head) +
                   (size_t)from * key_words(s),
         .n_panels = n / SD_PANEL,
         .n_words = (int)key_words(s),
@@ -255,7 +267,7 @@ static void weigh(const attention_work *w, const tile *t, const desk *d, int fro
 /* Adds the values of the slots [from, to) to the queries of some rows. */
 static void mix_slots(const attention_work *w, const tile *t, const desk *d, int base, int row,
                       int n_rows, int from, int to) {
-    const sd_kv_shape *s = w->attention->shape;
+    const sd_kv_shape *s = w->shape;
     int group = group_of(s);
     if (from >= to)
         return;
@@ -263,7 +275,7 @@ static void mix_slots(const attention_work *w, const tile *t, const desk *d, int
         .p = d->scores + (size_t)(row * group) * slots(s) + (from - base),
         .p_stride = slots(s),
         .n_rows = n_rows * group,
-        .v = values_of(s, t->span->kv, t->kv_head) +
+        .v = values_of(s, kv_of(t->span, &w->attention->place), t->kv_head) +
              (size_t)from * value_width(s) * sd_dtype_bytes(s->dtype),
         .width = (int)value_width(s),
         .n_keys = to - from,
@@ -294,7 +306,7 @@ static void mix_all(const attention_work *w, const tile *t, const desk *d, int b
 
 static void finish(const attention_work *w, const tile *t, const desk *d) {
     const sd_attention *a = w->attention;
-    const sd_kv_shape *s = a->shape;
+    const sd_kv_shape *s = w->shape;
     int group = group_of(s), n_queries = t->n_rows * group;
     for (int q = 0; q < n_queries; q++) {
         float *sum = d->sums + (size_t)q * sums_stride(s), factor = 1.0f / sum[value_width(s)];
@@ -309,8 +321,8 @@ static void finish(const attention_work *w, const tile *t, const desk *d) {
 
 static void attention_item(const void *context, int item, char *scratch) {
     const attention_work *w = context;
-    const sd_kv_shape *s = w->attention->shape;
-    tile t = tile_at(w->attention, item);
+    const sd_kv_shape *s = w->shape;
+    tile t = tile_at(w, item);
     desk d = desk_of(s, scratch);
     int least = t.span->n_all, common = 0;
     for (int r = 0; r < t.n_rows; r++) {
@@ -328,8 +340,10 @@ static void attention_item(const void *context, int item, char *scratch) {
 }
 
 void sd_cpu_attention(sd_backend *b, const sd_attention *attention) {
-    attention_work w = {sd_cpu_of(b), attention};
-    sd_cpu_share(w.cpu, tile_count(attention), attention_item, &w);
+    const sd_cpu_backend *cpu = sd_cpu_of(b);
+    const sd_place_in_cache *place = &attention->place;
+    attention_work w = {cpu, attention, place->shape, sd_cpu_spans(cpu, place)};
+    sd_cpu_share(cpu, tile_count(&w), attention_item, &w);
 }
 
 /* --- moving slots --- */
@@ -347,23 +361,31 @@ static void move_slot(const sd_kv_shape *s, void *kv, int from, int to) {
     }
 }
 
-void sd_cpu_move(sd_backend *b, const sd_kv_shape *shape, void *kv, const int32_t *from,
+void sd_cpu_move(sd_backend *b, const sd_kv_layers *layers, void *kv, const int32_t *from,
                  const int32_t *to, int n) {
     (void)b;
-    for (int i = 0; i < n; i++)
-        if (from[i] != to[i])
-            move_slot(shape, kv, from[i], to[i]);
+    for (int layer = 0; layer < layers->n_layers; layer++)
+        for (int i = 0; i < n; i++)
+            if (from[i] != to[i])
+                move_slot(layers->shape, (char *)kv + (size_t)layer * layers->layer_bytes, from[i],
+                          to[i]);
 }
 
 /* Whole panels of keys: what is beyond n in the last of them is nobody's. */
-void sd_cpu_copy(sd_backend *b, const sd_kv_shape *s, void *to, const void *from, int n) {
-    (void)b;
+static void copy_layer(const sd_kv_shape *s, char *to, const char *from, int n) {
     size_t n_panels = (size_t)(n + SD_PANEL - 1) / SD_PANEL;
     size_t row = value_width(s) * sd_dtype_bytes(s->dtype);
     for (int head = 0; head < s->n_kv_heads; head++) {
         size_t keys = (size_t)head * (key_bytes(s) + value_bytes(s)), values = keys + key_bytes(s);
-        memcpy((char *)to + keys, (const char *)from + keys,
-               n_panels * SD_PANEL * key_words(s) * sizeof(sd_word));
-        memcpy((char *)to + values, (const char *)from + values, (size_t)n * row);
+        memcpy(to + keys, from + keys, n_panels * SD_PANEL * key_words(s) * sizeof(sd_word));
+        memcpy(to + values, from + values, (size_t)n * row);
+    }
+}
+
+void sd_cpu_copy(sd_backend *b, const sd_kv_layers *layers, void *to, const void *from, int n) {
+    (void)b;
+    for (int layer = 0; layer < layers->n_layers; layer++) {
+        size_t at = (size_t)layer * layers->layer_bytes;
+        copy_layer(layers->shape, (char *)to + at, (const char *)from + at, n);
     }
 }

@@ -38,9 +38,30 @@ static void cpu_release(sd_backend *b, void *memory) {
     sd_free(memory);
 }
 
-static void cpu_copy_bytes(sd_backend *b, void *to, const void *from, size_t bytes) {
+static void cpu_upload(sd_backend *b, void *to, const void *from, size_t bytes) {
     (void)b;
     memcpy(to, from, bytes);
+}
+
+static void cpu_write_rows(sd_backend *b, float *to, size_t stride, const float *from, int width) {
+    for (size_t r = 0; r < (size_t)sd_cpu_of(b)->step.n_rows; r++)
+        memcpy(to + r * stride, from + r * (size_t)width, (size_t)width * sizeof *to);
+}
+
+static void cpu_read_rows(sd_backend *b, float *to, const float *from, size_t stride,
+                          sd_row_set rows, int width) {
+    for (size_t r = 0; r < (size_t)sd_cpu_rows(sd_cpu_of(b), rows); r++)
+        memcpy(to + r * (size_t)width, from + r * stride, (size_t)width * sizeof *to);
+}
+
+static sd_status cpu_begin(sd_backend *b, const sd_step *step) {
+    ((sd_cpu_backend *)b)->step = *step;
+    return SD_OK;
+}
+
+static sd_status cpu_finish(sd_backend *b) {
+    (void)b;
+    return SD_OK;
 }
 
 static sd_status cpu_reserve(sd_backend *b, const sd_limits *limits) {
@@ -70,7 +91,7 @@ typedef struct {
 static void norm_row(const void *context, int i, char *scratch) {
     const norm_work *w = context;
     const sd_norm *n = w->norm;
-    int row = n->rows == NULL ? i : n->rows[i];
+    int row = sd_cpu_row(w->cpu, n->rows, i);
     bool is_bf16 = n->dtype == SD_BF16;
     float *out = is_bf16 ? (float *)(void *)scratch : (float *)n->out + (size_t)i * n->out_stride;
     w->cpu->kernels.norm(n->x + (size_t)row * n->x_stride, n->weight, n->width, n->epsilon, out);
@@ -80,45 +101,42 @@ static void norm_row(const void *context, int i, char *scratch) {
 
 static void cpu_norm(sd_backend *b, const sd_norm *norm) {
     norm_work w = {sd_cpu_of(b), norm};
-    sd_cpu_share(w.cpu, norm->n_rows, norm_row, &w);
+    sd_cpu_share(w.cpu, sd_cpu_rows(w.cpu, norm->rows), norm_row, &w);
 }
 
 static const sd_backend cpu_table = {
     .name = "cpu",
+    .prompt_rows = 512,
     .close = cpu_close,
     .alloc = cpu_alloc,
     .release = cpu_release,
-    .upload = cpu_copy_bytes,
-    .download = cpu_copy_bytes,
+    .upload = cpu_upload,
     .reserve = cpu_reserve,
     .matrix_bytes = sd_cpu_matrix_bytes,
     .fill = sd_cpu_fill,
     .kv_bytes = sd_cpu_kv_bytes,
     .query_bytes = sd_cpu_query_bytes,
+    .begin = cpu_begin,
+    .finish = cpu_finish,
     .embed = sd_cpu_embed,
     .norm = cpu_norm,
     .linear = sd_cpu_linear,
-    .top = sd_cpu_top,
+    .head = sd_cpu_head,
     .enter = sd_cpu_enter,
     .attention = sd_cpu_attention,
+    .write_rows = cpu_write_rows,
+    .read_rows = cpu_read_rows,
     .move = sd_cpu_move,
     .copy = sd_cpu_copy,
 };
 
-sd_status sd_backend_open(const char *device, sd_cpu_level level, sd_backend **backend) {
-    *backend = NULL;
-    SD_REQUIRE(strcmp(device, "cpu") == 0, UNSUPPORTED, "device '%s' is not known: use 'cpu'",
-               device);
+sd_status sd_cpu_backend_open(sd_cpu_level level, sd_backend **backend) {
     void *block;
+    *backend = NULL;
     SD_TRY(sd_alloc_zeroed(&block, 1, sizeof(sd_cpu_backend)));
     sd_cpu_backend *cpu = block;
     cpu->base = cpu_table;
     sd_kernels_init(&cpu->kernels, level);
     *backend = &cpu->base;
     return SD_OK;
-}
-
-void sd_backend_close(sd_backend *backend) {
-    if (backend != NULL)
-        backend->close(backend);
 }

@@ -49,18 +49,19 @@ static void fill_group(void *context, int i) {
     }
 }
 
-void sd_cpu_fill(sd_backend *b, const sd_matrix *matrix, const sd_matrix_part *part) {
+sd_status sd_cpu_fill(sd_backend *b, const sd_matrix *matrix, const sd_matrix_part *part) {
     (void)b;
     fill_work w = {matrix, part};
     sd_parallel_for((part->n_rows + SD_OUT_GROUP - 1) / SD_OUT_GROUP, fill_group, &w);
+    return SD_OK;
 }
 
 /* --- reading outputs back --- */
 
-void sd_cpu_embed(sd_backend *b, const sd_matrix *m, const int32_t *token, int n_rows, float *x,
-                  size_t x_stride) {
-    (void)b;
-    for (int r = 0; r < n_rows; r++) {
+void sd_cpu_embed(sd_backend *b, const sd_matrix *m, float *x, size_t x_stride) {
+    const sd_step *step = &sd_cpu_of(b)->step;
+    const int32_t *token = step->token;
+    for (int r = 0; r < step->n_rows; r++) {
         const sd_word *from = (const sd_word *)m->data +
                               (size_t)(token[r] / SD_PANEL) * panel_words(m) + token[r] % SD_PANEL;
         float *to = x + (size_t)r * x_stride;
@@ -84,7 +85,7 @@ typedef struct {
     int n_rows;
     int n_items;
     const sd_linear *linear;
-    const sd_top *top;
+    const sd_head *head;
 } product_work;
 
 /* Into how many items the panels go: of a size that a cache holds, some for each worker, and as
@@ -184,20 +185,37 @@ static void linear_item(const void *context, int item, char *scratch) {
     }
 }
 
-void sd_cpu_linear(sd_backend *b, const sd_linear *l) {
-    product_work w = {
-        .cpu = sd_cpu_of(b),
-        .matrix = l->matrix,
-        .in = l->in,
-        .in_stride = l->in_stride,
-        .n_rows = l->n_rows,
-        .n_items = item_count(l->matrix, sd_cpu_of(b)->n_workers),
-        .linear = l,
+static product_work work_on(const sd_backend *b, const sd_matrix *matrix, const void *in,
+                            size_t in_stride, sd_row_set rows) {
+    const sd_cpu_backend *cpu = sd_cpu_of(b);
+    return (product_work){
+        .cpu = cpu,
+        .matrix = matrix,
+        .in = in,
+        .in_stride = in_stride,
+        .n_rows = sd_cpu_rows(cpu, rows),
+        .n_items = item_count(matrix, cpu->n_workers),
     };
+}
+
+void sd_cpu_linear(sd_backend *b, const sd_linear *l) {
+    product_work w = work_on(b, l->matrix, l->in, l->in_stride, SD_ALL_ROWS);
+    w.linear = l;
     sd_cpu_share(w.cpu, w.n_items, linear_item, &w);
 }
 
-/* --- the largest outputs --- */
+/* --- logits --- */
+
+static void make_logits(sd_backend *b, const sd_head *h) {
+    sd_linear l = {.matrix = h->matrix,
+                   .kind = SD_LINEAR_STORE,
+                   .out = h->logits,
+                   .out_stride = (size_t)h->n_out,
+                   .out_width = h->n_out};
+    product_work w = work_on(b, h->matrix, h->in, h->in_stride, SD_OUTPUT_ROWS);
+    w.linear = &l;
+    sd_cpu_share(w.cpu, w.n_items, linear_item, &w);
+}
 
 typedef struct {
     float value;
@@ -225,7 +243,7 @@ static void offer(best *list, int k, best a) {
 
 /* Outputs [first, first + n) in their order, which come after those on the list. */
 static void offer_all(const product_work *w, const float *y, int n, int first, best *list) {
-    int i = 0, k = w->top->k;
+    int i = 0, k = w->head->k;
     for (; i < n && list[k - 1].index < 0; i++)
         offer(list, k, (best){y[i], first + i});
     while (i < n && (i = w->cpu->kernels.first_above(y, i, n, list[k - 1].value)) < n) {
@@ -243,27 +261,20 @@ static void top_item(const void *context, int item, char *scratch) {
     best *lists = worker_lists(scratch);
     int panel = item_panel(w, item), n_panels = item_panel(w, item + 1) - panel;
     int first = panel * SD_PANEL, width = n_panels * SD_PANEL;
-    int n = w->top->n_out - first < width ? w->top->n_out - first : width;
+    int n = w->head->n_out - first < width ? w->head->n_out - first : width;
     for (int row = 0; row < w->n_rows; row += TILE_ROWS) {
         int n_rows = w->n_rows - row < TILE_ROWS ? w->n_rows - row : TILE_ROWS;
         float *y = (float *)(void *)scratch;
         product(w, row, n_rows, panel, n_panels, y);
         for (int r = 0; r < n_rows; r++)
-            offer_all(w, y + r * width, n, first, lists + (row + r) * w->top->k);
+            offer_all(w, y + r * width, n, first, lists + (row + r) * w->head->k);
     }
 }
 
-void sd_cpu_top(sd_backend *b, const sd_top *top) {
-    product_work w = {
-        .cpu = sd_cpu_of(b),
-        .matrix = top->matrix,
-        .in = top->in,
-        .in_stride = top->in_stride,
-        .n_rows = top->n_rows,
-        .n_items = item_count(top->matrix, sd_cpu_of(b)->n_workers),
-        .top = top,
-    };
-    int n = top->n_rows * top->k;
+static void find_top(sd_backend *b, const sd_head *head) {
+    product_work w = work_on(b, head->matrix, head->in, head->in_stride, SD_OUTPUT_ROWS);
+    w.head = head;
+    int n = w.n_rows * head->k;
     for (int worker = 0; worker < w.cpu->n_workers; worker++) {
         best *lists = worker_lists(w.cpu->scratch + (size_t)worker * w.cpu->worker_bytes);
         for (int i = 0; i < n; i++)
@@ -275,10 +286,17 @@ void sd_cpu_top(sd_backend *b, const sd_top *top) {
         const best *lists = worker_lists(w.cpu->scratch + (size_t)worker * w.cpu->worker_bytes);
         for (int i = 0; i < n; i++)
             if (lists[i].index >= 0)
-                offer(all + i / top->k * top->k, top->k, lists[i]);
+                offer(all + i / head->k * head->k, head->k, lists[i]);
     }
     for (int i = 0; i < n; i++) {
-        top->index[i] = all[i].index;
-        top->value[i] = all[i].value;
+        head->index[i] = all[i].index;
+        head->value[i] = all[i].value;
     }
+}
+
+void sd_cpu_head(sd_backend *b, const sd_head *head) {
+    if (head->logits != NULL)
+        make_logits(b, head);
+    if (head->k > 0)
+        find_top(b, head);
 }

@@ -40,6 +40,8 @@ struct sd_cuda_view {
 
 struct sd_cuda_graphs;
 struct sd_cuda_staging;
+struct sd_cuda_filling;
+struct sd_cublas;
 
 struct sd_cuda {
     sd_backend base;
@@ -48,7 +50,7 @@ struct sd_cuda {
     int multiprocessors;
     bool overlaps; /* kernels may begin before the last one has ended */
     cudaStream_t stream;
-    void *cublas; /* a cublasHandle_t */
+    sd_cublas *cublas; /* cublas.cuh; NULL where no prompts are read or there is none */
     cudaError_t failure; /* the first since the last `finish` */
 
     sd_limits limits;
@@ -59,6 +61,7 @@ struct sd_cuda {
 
     /* The step at hand: rows and outputs as launched, at least as many as there are. */
     int n_rows, n_outputs;
+    int n_outputs_asked;
     int n_tiles, n_splits; /* of attention, as launched */
     bool is_prompt;
     bool is_repeating; /* what is recorded already does the work: operations launch nothing */
@@ -66,6 +69,7 @@ struct sd_cuda {
 
     sd_cuda_staging *staging;
     sd_cuda_graphs *graphs;
+    sd_cuda_filling *filling; /* filling.cu; NULL until something is filled */
 };
 
 static inline sd_cuda *sd_cuda_of(sd_backend *b) {
@@ -86,13 +90,18 @@ static inline int sd_rows_of(const sd_cuda *c, sd_row_set rows) {
     return rows == SD_ALL_ROWS ? c->n_rows : c->n_outputs;
 }
 
-/* context.cu: `bytes` from the card to the host once the step is finished. */
+/* context.cu */
+sd_status sd_cuda_start(const sd_cuda_host *host, int index, sd_backend **backend);
+
+/* step.cu: `bytes` from the card to the host once the step is finished. */
 void sd_cuda_download(sd_cuda *c, void *to, const void *from, size_t bytes);
 /* The same for rows of `width` bytes, `stride` bytes apart on the card; one after the other here. */
 void sd_cuda_download_rows(sd_cuda *c, void *to, const void *from, size_t stride, size_t width,
                            int n_rows);
 /* `bytes` from the host to the card, in the order of launches; `from` may change afterwards. */
 void sd_cuda_send(sd_cuda *c, void *to, const void *from, size_t bytes);
+/* Calls then(what) when the step has finished well, after its downloads. */
+void sd_cuda_after(sd_cuda *c, void (*then)(void *what), void *what);
 /* Launches what the step has recorded, so that what follows runs after it and is not recorded. */
 void sd_cuda_end_recording(sd_cuda *c);
 
@@ -102,6 +111,8 @@ sd_status sd_cuda_fill(sd_backend *b, const sd_matrix *matrix, const sd_matrix_p
 void sd_cuda_embed(sd_backend *b, const sd_matrix *matrix, float *x, size_t x_stride);
 void sd_cuda_linear(sd_backend *b, const sd_linear *linear);
 void sd_cuda_norm(sd_backend *b, const sd_norm *norm);
+size_t sd_cuda_linear_scratch(const sd_limits *limits);
+void sd_cuda_filling_free(sd_cuda *c); /* what filling needed; there may be nothing */
 /* out[n_rows][vocab] floats = the rows of `in` with the matrix. */
 void sd_cuda_product(sd_cuda *c, const sd_matrix *matrix, const void *in, size_t in_stride,
                      int n_rows, float *out, size_t out_stride, int out_width);

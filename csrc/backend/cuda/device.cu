@@ -1,6 +1,5 @@
-/* Which devices the CUDA driver shows, and the table that loader.c finds. Nothing is computed yet.
- */
-#include "backend/cuda/cuda.h"
+/* Which devices the CUDA driver shows, and the table that loader.c finds. */
+#include "backend/cuda/cuda_backend.cuh"
 
 #include <cstdio>
 #include <cuda_runtime.h>
@@ -37,7 +36,7 @@ static int device_describe(int index, sd_cuda_device *device) {
 }
 
 static const sd_cuda_table table = {SD_CUDA_TABLE_VERSION, CUDART_VERSION, SD_CUDA_ARCHITECTURES,
-                                    device_count, device_describe};
+                                    device_count, device_describe, sd_cuda_start};
 
 extern "C" __attribute__((visibility("default"))) const sd_cuda_table *sd_cuda_entry(void) {
     return &table;

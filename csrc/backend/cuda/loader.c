@@ -1,6 +1,8 @@
+#define _GNU_SOURCE
 #include "backend/cuda/cuda.h"
 
 #include <dlfcn.h>
+#include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -33,4 +35,33 @@ sd_status sd_cuda_open(const char *path, const sd_cuda_table **table) {
     else
         dlclose(library);
     return status;
+}
+
+static const sd_cuda_host host = {sd_fail};
+
+#define LIBRARY "libspecdec_cuda.so"
+#define PATH_BYTES 4096
+
+sd_status sd_cuda_find(const sd_cuda_table **table) {
+    Dl_info self;
+    char path[PATH_BYTES];
+    *table = NULL;
+    SD_REQUIRE(dladdr((const void *)&host, &self) != 0 && self.dli_fname != NULL,
+               UNSUPPORTED, "this library's own path is not known");
+    const char *slash = strrchr(self.dli_fname, '/');
+    int folder = slash != NULL ? (int)(slash - self.dli_fname) + 1 : 0;
+    int n = snprintf(path, sizeof path, "%.*s%s", folder, self.dli_fname, LIBRARY);
+    SD_REQUIRE(n < PATH_BYTES, UNSUPPORTED, "this library's path has more than %d bytes",
+               PATH_BYTES);
+    return sd_cuda_open(path, table);
+}
+
+sd_status sd_cuda_backend_open(int index, sd_backend **backend) {
+    const sd_cuda_table *table;
+    char why[SD_DETAIL_BYTES / 2] = "";
+    SD_TRY(sd_cuda_find(&table));
+    int n = table->device_count(why, sizeof why);
+    SD_REQUIRE(n > 0, UNSUPPORTED, "there is no CUDA device: %s; use device 'cpu'", why);
+    SD_REQUIRE(index < n, UNSUPPORTED, "device 'cuda:%d': there are %d, numbered from 0", index, n);
+    return table->open(&host, index, backend);
 }
