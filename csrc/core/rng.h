@@ -19,6 +19,8 @@
 
 #include <stdint.h>
 
+#include "core/device_code.h"
+
 typedef enum {
     SD_FOR_TARGET,   /* the target's own noise: plain sampling and the coupled verifier */
     SD_FOR_DRAFT,    /* drawing draft tokens */
@@ -42,7 +44,7 @@ typedef struct {
     uint32_t word[4];
 } sd_random4;
 
-static inline void sd_philox_counter(const sd_stream *s, uint32_t item, uint32_t counter[4]) {
+static SD_HOST_DEVICE inline void sd_philox_counter(const sd_stream *s, uint32_t item, uint32_t counter[4]) {
     counter[0] = item | s->node << 20;
     counter[1] = s->position;
     counter[2] = (uint32_t)s->request;
@@ -55,7 +57,7 @@ static inline void sd_philox_counter(const sd_stream *s, uint32_t item, uint32_t
 #define SD_PHILOX_W1 0xBB67AE85u
 #define SD_PHILOX_ROUNDS 10
 
-static inline sd_random4 sd_philox(const uint32_t counter[4], uint64_t seed) {
+static SD_HOST_DEVICE inline sd_random4 sd_philox(const uint32_t counter[4], uint64_t seed) {
     uint32_t c0 = counter[0], c1 = counter[1], c2 = counter[2], c3 = counter[3];
     uint32_t k0 = (uint32_t)seed, k1 = (uint32_t)(seed >> 32);
     for (int round = 0; round < SD_PHILOX_ROUNDS; round++) {
@@ -67,11 +69,12 @@ static inline sd_random4 sd_philox(const uint32_t counter[4], uint64_t seed) {
         k0 += SD_PHILOX_W0;
         k1 += SD_PHILOX_W1;
     }
-    return (sd_random4){{c0, c1, c2, c3}};
+    sd_random4 r = {{c0, c1, c2, c3}};
+    return r;
 }
 
 /* Uniform in [0, 1) with 53 bits. */
-static inline double sd_uniform(const sd_stream *stream, uint32_t item) {
+static SD_HOST_DEVICE inline double sd_uniform(const sd_stream *stream, uint32_t item) {
     uint32_t counter[4];
     sd_philox_counter(stream, item, counter);
     sd_random4 r = sd_philox(counter, stream->seed);

@@ -23,7 +23,7 @@ CALL_ALLOWED = {
 
 # What depends on the processor, on Python's version or on the language of the includer.
 CONDITIONS_ALLOWED = re.compile(
-    r"__x86_64__|__cplusplus|PY_VERSION_HEX|Py_GIL_DISABLED|NPY_\w+|NUMPY_TABLE_OWNER"
+    r"__x86_64__|__cplusplus|__CUDACC__|PY_VERSION_HEX|Py_GIL_DISABLED|NPY_\w+|NUMPY_TABLE_OWNER"
 )
 
 

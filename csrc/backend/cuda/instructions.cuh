@@ -40,6 +40,31 @@ static __device__ __forceinline__ void sd_wait_for_previous() {
 #endif
 }
 
+/* The kernel launched next may begin, up to its wait, once all blocks of this one have said so. */
+static __device__ __forceinline__ void sd_let_next_begin() {
+#if __CUDA_ARCH__ >= 900
+    cudaTriggerProgrammaticLaunchCompletion();
+#endif
+}
+
+/* 16 bytes from global to shared memory while the thread goes on. The thread ends a group of such
+ * copies with sd_copy_commit, also an empty one, and after sd_copy_wait<N> it sees all that it
+ * copied but for its N latest groups. Other threads see it after a barrier. */
+static __device__ __forceinline__ void sd_copy_async(void *shared, const void *global) {
+    asm volatile("cp.async.cg.shared.global.L2::128B [%0], [%1], 16;"
+                 :
+                 : "r"((unsigned)__cvta_generic_to_shared(shared)), "l"(global)
+                 : "memory");
+}
+
+static __device__ __forceinline__ void sd_copy_commit() {
+    asm volatile("cp.async.commit_group;" : : : "memory");
+}
+
+template <int N> static __device__ __forceinline__ void sd_copy_wait() {
+    asm volatile("cp.async.wait_group %0;" : : "n"(N) : "memory");
+}
+
 template <typename... P, typename... A>
 cudaError_t sd_launch_kernel(void (*kernel)(P...), bool overlaps, cudaStream_t stream, dim3 grid,
                              dim3 block, size_t shared_bytes, A... arguments) {
