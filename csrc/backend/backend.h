@@ -20,6 +20,7 @@
 #include <stdint.h>
 
 #include "core/cpu.h"
+#include "core/drawn.h"
 #include "core/numbers.h"
 #include "core/status.h"
 #include "spec/verify.h"
@@ -50,6 +51,14 @@ typedef struct {
     int first_group;
     int group_step;
 } sd_matrix_part;
+
+/* The same for rows of a tensor that is drawn. */
+typedef struct {
+    sd_drawn tensor;
+    int n_rows; /* from its first on */
+    int first_group;
+    int group_step;
+} sd_drawn_part;
 
 typedef enum {
     SD_LINEAR_STORE, /* out, floats, = y */
@@ -211,6 +220,8 @@ struct sd_backend {
 
     size_t (*matrix_bytes)(const sd_matrix *matrix);
     sd_status (*fill)(sd_backend *b, const sd_matrix *matrix, const sd_matrix_part *part);
+    /* NULL where the host draws as fast. */
+    sd_status (*draw)(sd_backend *b, const sd_matrix *matrix, const sd_drawn_part *part);
     size_t (*kv_bytes)(const sd_kv_shape *shape);
     size_t (*query_bytes)(const sd_kv_shape *shape, int n_rows);
 

@@ -44,7 +44,8 @@ typedef struct {
     uint32_t word[4];
 } sd_random4;
 
-static SD_HOST_DEVICE inline void sd_philox_counter(const sd_stream *s, uint32_t item, uint32_t counter[4]) {
+static SD_HOST_DEVICE inline void sd_philox_counter(const sd_stream *s, uint32_t item,
+                                                    uint32_t counter[4]) {
     counter[0] = item | s->node << 20;
     counter[1] = s->position;
     counter[2] = (uint32_t)s->request;

@@ -93,7 +93,7 @@ static sd_status load(folder_source *s, const sd_model_options *options, sd_mode
 }
 
 sd_status sd_model_load(const char *folder, const sd_model_options *options, sd_model **model) {
-    folder_source s = {.base = {folder_rows}, .folder = folder};
+    folder_source s = {.base = {folder_rows, NULL}, .folder = folder};
     *model = NULL;
     sd_status status = load(&s, options, model);
     sd_free(s.is_used);

@@ -75,14 +75,20 @@ static const char *full_name(const filling *f, const char *name, char full[NAME_
 static sd_status fill_matrix(const filling *f, const char *name, const sd_matrix *m, int n_rows,
                              int first_group, int step) {
     char full[NAME_BYTES];
+    sd_backend *b = f->model->backend;
     full_name(f, name, full);
+    if (f->source->drawn != NULL && b->draw != NULL) {
+        sd_drawn_part part = {f->source->drawn(f->source, full, m->n_in), n_rows, first_group,
+                              step};
+        return b->draw(b, m, &part);
+    }
     for (int row = 0; row < n_rows; row += SLAB_ROWS) {
         sd_matrix_part part = {.first_group = first_group + row / SD_OUT_GROUP * step,
                                .group_step = step};
         part.n_rows = n_rows - row < SLAB_ROWS ? n_rows - row : SLAB_ROWS;
         SD_TRY(f->source->rows(f->source, full, n_rows, m->n_in, row, part.n_rows, &part.rows,
                                &part.dtype));
-        SD_TRY(f->model->backend->fill(f->model->backend, m, &part));
+        SD_TRY(b->fill(b, m, &part));
     }
     return SD_OK;
 }

@@ -11,6 +11,8 @@ struct sd_source {
      * the next call. */
     sd_status (*rows)(sd_source *source, const char *name, int all_rows, int n_columns, int first,
                       int n_rows, const void **rows, sd_dtype *dtype);
+    /* What these rows are drawn from, or NULL: they come from elsewhere. */
+    sd_drawn (*drawn)(sd_source *source, const char *name, int n_columns);
 };
 
 /* A model of this shape, filled from the source. */

@@ -118,6 +118,7 @@ static const sd_backend cuda_table = [] {
     t.reserve = cuda_reserve;
     t.matrix_bytes = sd_cuda_matrix_bytes;
     t.fill = sd_cuda_fill;
+    t.draw = sd_cuda_draw;
     t.kv_bytes = sd_cuda_kv_bytes;
     t.query_bytes = sd_cuda_query_bytes;
     t.begin = sd_cuda_begin;

@@ -105,14 +105,19 @@ void sd_cuda_after(sd_cuda *c, void (*then)(void *what), void *what);
 /* Launches what the step has recorded, so that what follows runs after it and is not recorded. */
 void sd_cuda_end_recording(sd_cuda *c);
 
+/* filling.cu */
+sd_status sd_cuda_fill(sd_backend *b, const sd_matrix *matrix, const sd_matrix_part *part);
+sd_status sd_cuda_draw(sd_backend *b, const sd_matrix *matrix, const sd_drawn_part *part);
+void sd_cuda_filling_free(sd_cuda *c); /* what filling needed; there may be nothing */
+
+/* norm.cu */
+void sd_cuda_norm(sd_backend *b, const sd_norm *norm);
+
 /* matrix.cu */
 size_t sd_cuda_matrix_bytes(const sd_matrix *matrix);
-sd_status sd_cuda_fill(sd_backend *b, const sd_matrix *matrix, const sd_matrix_part *part);
 void sd_cuda_embed(sd_backend *b, const sd_matrix *matrix, float *x, size_t x_stride);
 void sd_cuda_linear(sd_backend *b, const sd_linear *linear);
-void sd_cuda_norm(sd_backend *b, const sd_norm *norm);
 size_t sd_cuda_linear_scratch(const sd_limits *limits);
-void sd_cuda_filling_free(sd_cuda *c); /* what filling needed; there may be nothing */
 /* out[n_rows][vocab] floats = the rows of `in` with the matrix. */
 void sd_cuda_product(sd_cuda *c, const sd_matrix *matrix, const void *in, size_t in_stride,
                      int n_rows, float *out, size_t out_stride, int out_width);
