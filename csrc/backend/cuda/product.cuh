@@ -40,6 +40,11 @@ static __device__ __forceinline__ int sd_first_step(const sd_product_task &t, in
     return t.n_steps * slice / SD_SLICES;
 }
 
+/* Where row i's inputs begin. Rows beyond the last are copies of it. */
+static __device__ __forceinline__ int sd_row_at(const sd_product_task &t, int i) {
+    return (i < t.n_rows ? i : t.n_rows - 1) * (int)t.in_stride;
+}
+
 static __device__ __forceinline__ void sd_put(const sd_product_task &t, int row, int output,
                                               float y) {
     if (output >= t.out_width)

@@ -53,7 +53,7 @@ static __device__ __forceinline__ void fetch(const queue &q, int step) {
 
 /* --- rows --- */
 
-/* The thread's inputs of its row of each tile. Rows beyond the last are copies of it. */
+/* The thread's inputs of its row of each tile. */
 template <int TILES>
 static __device__ __forceinline__ void read_rows(const sd_product_task &t, int step,
                                                  uint4 x[TILES]) {
@@ -61,7 +61,7 @@ static __device__ __forceinline__ void read_rows(const sd_product_task &t, int s
     const uint16_t *in = (const uint16_t *)t.in + step * SD_WIDTH_STEP + lane % 4 * 8;
 #pragma unroll
     for (int j = 0; j < TILES; j++)
-        x[j] = *(const uint4 *)(in + min(j * 8 + lane / 4, t.n_rows - 1) * (int)t.in_stride);
+        x[j] = *(const uint4 *)(in + sd_row_at(t, j * 8 + lane / 4));
 }
 
 /* --- sums --- */
@@ -110,7 +110,7 @@ static __device__ __forceinline__ void add_slice(const sd_product_task &t, const
 #pragma unroll 1 /* or the registers of eight tiles do not suffice */
     for (int step = first; step < end; step++) {
         uint4 next[TILES];
-        read_rows<TILES>(t, min(step + 1, q.end - 1), next);
+        read_rows<TILES>(t, step + 1 < q.end ? step + 1 : step, next);
         sd_copy_wait<DEPTH - 1>();
         multiply<TILES>(q.vectors + step % DEPTH * STEP_VECTORS, x, s);
         fetch(q, step + DEPTH);

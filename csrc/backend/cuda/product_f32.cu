@@ -37,7 +37,7 @@ static __global__ void __launch_bounds__(THREADS) multiply_floats(sd_product_tas
     sd_let_next_begin();
     sd_wait_for_previous();
     for (int r = 0; r < ROWS; r++) {
-        in[r] = (const float *)t.in + (size_t)min(row + r, t.n_rows - 1) * t.in_stride;
+        in[r] = (const float *)t.in + sd_row_at(t, row + r);
         sum[r] = 0;
     }
     for (int step = sd_first_step(t, slice); step < sd_first_step(t, slice + 1); step++) {
