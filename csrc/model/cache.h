@@ -33,6 +33,7 @@ typedef struct {
     sd_kv_shape shape;
     size_t layer_bytes; /* of one sequence's keys and values in a layer */
     int n_words;
+    int n_best; /* rows whose best tokens the last forward has found, for the next one to follow */
     sd_sequence *sequences;
     sd_workspace *workspace;
     size_t n_bytes; /* on the device */

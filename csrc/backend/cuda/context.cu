@@ -121,6 +121,7 @@ static const sd_backend cuda_table = [] {
     t.kv_bytes = sd_cuda_kv_bytes;
     t.query_bytes = sd_cuda_query_bytes;
     t.begin = sd_cuda_begin;
+    t.end = sd_cuda_end;
     t.finish = sd_cuda_finish;
     t.embed = sd_cuda_embed;
     t.norm = sd_cuda_norm;
