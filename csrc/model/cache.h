@@ -52,9 +52,6 @@ sd_status sd_cache_rollback(sd_cache *cache, int sequence, int n_pending);
 /* Forgets all pending rows and what was committed from `length` on. */
 sd_status sd_cache_truncate(sd_cache *cache, int sequence, int length);
 
-/* Whether forwards can verify trees themselves. */
-bool sd_cache_verifies(const sd_cache *cache);
-
 /* Makes `target` a copy of what `source` has committed. */
 sd_status sd_cache_fork(sd_cache *cache, int source, int target);
 

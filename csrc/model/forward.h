@@ -37,7 +37,7 @@ typedef struct {
     int k;         /* the k largest logits of each, largest first, without storing the others */
     int32_t *top;  /* [n_rows][k]; -1 where a row has fewer numbers than that */
     float *top_logit;
-    const sd_judged *judged; /* trees that become verdicts on the device; see sd_cache_verifies */
+    const sd_judged *judged; /* trees that become verdicts on a device that has `verify` */
     int n_judged;
     float *hidden;      /* [n_rows][hidden_size], after the last norm */
     const int32_t *tap; /* after which layers: ascending, 0 is the embedding, n_layers the end */

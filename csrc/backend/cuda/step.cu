@@ -239,11 +239,9 @@ static void make_room(sd_cuda *c, size_t up_bytes) {
     start_over(s);
 }
 
-sd_status sd_cuda_begin(sd_backend *b, const sd_step *step) {
-    sd_cuda *c = sd_cuda_of(b);
+sd_status sd_cuda_begin(sd_cuda *c, const sd_step *step) {
     sd_cuda_key key = key_of(c, step);
     layout l = lay_out(&key, c->limits.shape.head_dim);
-    sd_cuda_note(c, cudaSetDevice(c->device));
     make_room(c, l.n_bytes);
     char *up = c->staging->up + c->staging->up_used;
     c->staging->up_used += l.n_bytes;
@@ -333,8 +331,7 @@ void sd_cuda_end_recording(sd_cuda *c) {
 
 /* Small results go by way of memory that the card can write to by itself, so that nobody waits
  * here. */
-void sd_cuda_end(sd_backend *b) {
-    sd_cuda *c = sd_cuda_of(b);
+void sd_cuda_end(sd_cuda *c) {
     sd_cuda_staging *s = c->staging;
     sd_cuda_end_recording(c);
     for (; s->n_fetched < s->n_downloads; s->n_fetched++) {
@@ -343,8 +340,7 @@ void sd_cuda_end(sd_backend *b) {
     }
 }
 
-sd_status sd_cuda_finish(sd_backend *b) {
-    sd_cuda *c = sd_cuda_of(b);
+sd_status sd_cuda_finish(sd_cuda *c) {
     if (c->staging == NULL)
         return sd_cuda_settle(c);
     sd_cuda_staging *s = c->staging;
