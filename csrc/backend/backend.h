@@ -4,10 +4,11 @@
  * are `stride` values apart; activations, what meets a matrix, have the matrix's number format, and
  * are zero from their width up to sd_padded(width).
  *
- * A forward is a step: `begin`, operations, `finish`. What differs from step to step is told to
- * `begin` alone, so that a device may record the operations of one step and repeat them for another
- * that asks for the same ones with the same arguments. A device may work later than it is told to:
- * what operations write to the host is there after `finish`, which also says whether all went well.
+ * A forward is a step: `begin`, operations, `end`. What differs from step to step is told to `begin`
+ * alone, so that a device may record the operations of one step and repeat them for another that
+ * asks for the same ones with the same arguments. A device may work later than it is told to: what
+ * the operations of some steps write to the host is there after `finish`, which also says whether
+ * all went well.
  *
  * Every operation keeps this promise: what one row gets does not depend on which or how many other
  * rows there are, nor on the number of threads. The one exception is a step that reads a prompt, on
@@ -122,11 +123,13 @@ typedef struct {
     int n_words;
 } sd_span;
 
-/* What a forward is about. All of it is on the host and stays as it is until `finish`. */
+/* What a forward is about, on the host. It stays as it is until `end`. */
 typedef struct {
     uint64_t kind; /* steps of one kind ask for the same operations; 0: of no other step's */
     int n_rows;
-    const int32_t *token;       /* [n_rows], or NULL: the rows are written with `write_rows` */
+    /* [n_rows], or NULL: the rows are written with `write_rows`. One below 0 is the best of output
+     * row -1 - token of the step before, whose head had k = 1. */
+    const int32_t *token;
     const float *cosine, *sine; /* [n_rows][head_dim / 2] */
     int n_spans;
     const sd_span *spans;
@@ -226,6 +229,7 @@ struct sd_backend {
     size_t (*query_bytes)(const sd_kv_shape *shape, int n_rows);
 
     sd_status (*begin)(sd_backend *b, const sd_step *step);
+    void (*end)(sd_backend *b);
     sd_status (*finish)(sd_backend *b);
 
     /* x[r] = output token[r] of the matrix, as floats: an embedding kept as a matrix. */

@@ -6,7 +6,7 @@
 #include "core/memory.h"
 #include "decode/places.h"
 
-#define PROMPT_ROWS 512 /* of a prompt in one forward */
+#define PROMPT_ROWS_MAX 1024 /* of a prompt in one forward, on any device */
 
 void sd_decoder_tap(const sd_decoder *d, sd_outputs *outputs) {
     if (d->drafter == NULL)
@@ -83,13 +83,14 @@ static sd_status make_batch(sd_decoder *d) {
         {&d->best_logit, rows, sizeof *d->best_logit},
         {&d->tasks, batch, sizeof *d->tasks},
         {&d->news, batch, sizeof *d->news},
+        {&d->judged, batch, sizeof *d->judged},
         {&d->path, batch * 2 * (size_t)d->max_nodes, sizeof *d->path},
     };
     for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++) {
         SD_TRY(sd_alloc_zeroed(&block, arrays[i].n, arrays[i].bytes));
         memcpy(arrays[i].to, &block, sizeof block);
     }
-    if (d->reads_logits) {
+    if (d->reads_logits && !d->judges_there) {
         SD_TRY(sd_alloc(&block, rows * (size_t)d->vocab, sizeof *d->logits));
         d->logits = block;
         SD_TRY(sd_penalty_scratch_new(d->vocab, &d->penalty));
@@ -113,20 +114,27 @@ static sd_status check_drafter(const sd_decoder *d) {
     return SD_OK;
 }
 
+static bool has_penalty(const sd_decoder_options *o) {
+    return o->repetition_penalty < 1 || o->repetition_penalty > 1;
+}
+
 static sd_status make(sd_decoder *d) {
     const sd_decoder_options *o = &d->options;
+    int prompt_rows = d->model->backend->prompt_rows;
     void *block;
     d->max_nodes = 1 + (d->drafter != NULL ? d->drafter->max_nodes : 0);
     d->max_rows = o->max_batch * d->max_nodes;
     d->vocab = d->model->config.vocab_size;
-    d->reads_logits =
-        o->rule.sampling.temperature > 0 || o->repetition_penalty < 1 || o->repetition_penalty > 1;
+    d->reads_logits = o->rule.sampling.temperature > 0 || has_penalty(o);
+    d->judges_there =
+        d->reads_logits && !has_penalty(o) && d->model->backend->verify != NULL;
     SD_TRY(sd_vocab_check(d->vocab));
     SD_TRY(check_drafter(d));
     sd_cache_limits limits = {
         .n_sequences = o->max_batch,
         .capacity = o->max_length + d->max_nodes,
-        .max_rows = d->max_rows > PROMPT_ROWS ? d->max_rows : PROMPT_ROWS,
+        .max_rows = d->max_rows > prompt_rows ? d->max_rows : prompt_rows,
+        .n_judged = d->judges_there ? d->max_rows : 0,
     };
     SD_TRY(sd_cache_new(d->model, &limits, &d->cache));
     SD_TRY(sd_alloc_zeroed(&block, (size_t)o->max_batch, sizeof *d->places));
@@ -164,7 +172,8 @@ void sd_decoder_free(sd_decoder *d) {
     if (d == NULL)
         return;
     void *blocks[] = {d->active,     d->sequence, d->start,  d->token, d->parent, d->best,
-                      d->best_logit, d->logits,   d->tapped, d->tasks, d->news,   d->path};
+                      d->best_logit, d->logits,   d->tapped, d->tasks, d->news,   d->path,
+                      d->judged};
     for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++)
         sd_free(blocks[i]);
     for (int i = 0; d->places != NULL && i < d->options.max_batch; i++)
@@ -217,12 +226,24 @@ static sd_status check_request(const sd_decoder *d, const sd_request *r) {
     return SD_OK;
 }
 
-/* How many of the prompt's tokens a place has in the cache already. The last one is to be read. */
-static int shared_with(const sd_place *p, const sd_request *r) {
+/* How many of a prompt's tokens are read in whole steps. */
+static int whole_part(const sd_decoder *d, int n_prompt) {
+    int step = d->model->backend->prompt_rows;
+    return (n_prompt - 1) / step * step;
+}
+
+/* How many of the prompt's tokens a place has in the cache already, with the bits that reading them
+ * would give. The last one is to be read. */
+static int shared_with(const sd_decoder *d, const sd_place *p, const sd_request *r) {
     int n = 0, most = r->n_prompt - 1 < p->n_cached ? r->n_prompt - 1 : p->n_cached;
+    int step = d->model->backend->prompt_rows, whole = whole_part(d, r->n_prompt);
     while (n < most && p->cached[n] == r->prompt[n])
         n++;
-    return n;
+    if (!d->model->backend->prompt_rows_fixed || (whole == p->n_whole && n >= whole))
+        return n;
+    n = n < whole ? n : whole;
+    n = n < p->n_whole ? n : p->n_whole;
+    return n / step * step;
 }
 
 /* The free place that knows the prompt best, and whoever knows it best of all. A drafter that reads
@@ -233,7 +254,7 @@ static int choose_place(const sd_decoder *d, const sd_request *r, int *source, i
     *source = -1;
     *n_shared = 0;
     for (int i = 0; i < d->options.max_batch; i++) {
-        int n = r->reuses && !has_taps ? shared_with(&d->places[i], r) : 0;
+        int n = r->reuses && !has_taps ? shared_with(d, &d->places[i], r) : 0;
         if (!d->places[i].is_taken && n > known) {
             place = i;
             known = n;
@@ -256,7 +277,7 @@ static void remember(sd_place *p, const int32_t *tokens, int n) {
 static sd_status tell_of_prompt(sd_decoder *d, int place, const sd_request *r, int from, int n) {
     if (d->drafter == NULL || d->drafter->n_taps == 0)
         return SD_OK;
-    int32_t row[PROMPT_ROWS];
+    int32_t row[PROMPT_ROWS_MAX];
     for (int i = 0; i < n; i++)
         row[i] = i;
     sd_draft_news news = {.sequence = place,
@@ -270,18 +291,23 @@ static sd_status tell_of_prompt(sd_decoder *d, int place, const sd_request *r, i
     return d->drafter->observe(d->drafter, &news, 1);
 }
 
-/* Reads the prompt from what is shared to the token before the last. */
+/* Reads the prompt from what is shared to the token before the last, in steps that begin where they
+ * would begin if nothing was shared. */
 static sd_status read_prompt(sd_decoder *d, int place, const sd_request *r) {
     sd_place *p = &d->places[place];
-    int32_t sequence = place, path[PROMPT_ROWS];
-    for (int i = 0; i < PROMPT_ROWS; i++)
+    int step = d->model->backend->prompt_rows;
+    int32_t sequence = place, path[PROMPT_ROWS_MAX];
+    for (int i = 0; i < step; i++)
         path[i] = i;
     while (p->n_cached < r->n_prompt - 1) {
-        int from = p->n_cached, left = r->n_prompt - 1 - from;
-        int n = left < PROMPT_ROWS ? left : PROMPT_ROWS;
+        int from = p->n_cached, left = r->n_prompt - 1 - from, room = step - from % step;
+        int n = left < room ? left : room;
         int32_t start[2] = {0, n};
-        sd_batch batch = {
-            .n_parts = 1, .sequence = &sequence, .start = start, .token = r->prompt + from};
+        sd_batch batch = {.n_parts = 1,
+                          .sequence = &sequence,
+                          .start = start,
+                          .token = r->prompt + from,
+                          .is_prompt = n == step};
         sd_outputs outputs = {0};
         sd_decoder_tap(d, &outputs);
         SD_TRY(sd_forward(d->cache, &batch, &outputs));
@@ -319,6 +345,7 @@ static sd_status begin(sd_decoder *d, const sd_request *r, int place, int source
                                                                .n_text = r->n_prompt,
                                                                .source = source,
                                                                .n_shared = n_shared}));
+    p->n_whole = whole_part(d, r->n_prompt);
     SD_TRY(read_prompt(d, place, r));
     p->generation.read_ns = sd_clock_ns();
     return SD_OK;
@@ -332,7 +359,7 @@ sd_status sd_decoder_begin(sd_decoder *d, const sd_request *r, int *place) {
     sd_status status = begin(d, r, *place, source, n_shared);
     if (status != SD_OK) {
         sd_generation_free(&p->generation);
-        p->n_cached = 0;
+        p->n_cached = p->n_whole = 0;
         return status;
     }
     p->request = *r;

@@ -15,9 +15,12 @@ typedef struct {
     int32_t
         *cached; /* [max_length] the tokens in the target's cache, also of a request that ended */
     int n_cached;
+    int n_whole; /* of these, the first ones that whole steps of a prompt have read */
     sd_proposal proposal;
     sd_tree tree;
     int first_row; /* of the tree's rows in the batch */
+    sd_rule asked_rule; /* the same with the method that suits the tree */
+    sd_verify_input question;
     sd_verdict verdict;
     sd_verify_scratch *scratch;
     sd_status status;
@@ -32,6 +35,8 @@ struct sd_decoder {
     int vocab, max_nodes; /* of a tree, with the root */
     int max_rows;         /* of a batch */
     bool reads_logits;    /* else the best token of each row is all that is needed */
+    bool judges_there;    /* verdicts are made where the logits are, and these stay there */
+    sd_judged *judged;    /* [max_batch] */
     sd_place *places;
     int n_active;
     int *active; /* [max_batch] the places of a round */

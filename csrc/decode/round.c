@@ -67,7 +67,42 @@ static sd_status draft(sd_decoder *d, int n) {
     return SD_OK;
 }
 
+/* --- what is asked of a verifier --- */
+
+/* Of the lossless methods the one that keeps most, for a tree like this. */
+static sd_method best_method(const sd_decoder *d, const sd_tree *tree) {
+    if (!(d->options.rule.sampling.temperature > 0))
+        return SD_METHOD_GREEDY;
+    return tree->max_depth == tree->n_nodes - 1 ? SD_METHOD_BLOCK : SD_METHOD_REJECTION;
+}
+
+static sd_verify_input question(const sd_decoder *d, sd_place *p) {
+    p->asked_rule = p->rule;
+    if (d->options.is_auto)
+        p->asked_rule.method = best_method(d, &p->tree);
+    for (int node = 0; p->verdict.p != NULL && node < p->tree.n_nodes; node++)
+        p->verdict.p[node] = NAN;
+    return (sd_verify_input){
+        .tree = &p->tree,
+        .vocab = d->vocab,
+        .draft = p->proposal.q,
+        .request = p->request.id,
+        .position = (uint32_t)(p->generation.n_text - 1),
+    };
+}
+
 /* --- forward --- */
+
+/* Verdicts that are made with the forward. */
+static sd_status judge_there(sd_decoder *d, int n) {
+    for (int i = 0; i < n; i++) {
+        sd_place *p = &d->places[d->active[i]];
+        p->question = question(d, p);
+        SD_TRY(sd_verify_check(&p->asked_rule, &p->question));
+        d->judged[i] = (sd_judged){&p->asked_rule, &p->question, p->first_row, &p->verdict};
+    }
+    return SD_OK;
+}
 
 static sd_status forward(sd_decoder *d, int n) {
     int rows = 0;
@@ -86,7 +121,11 @@ static sd_status forward(sd_decoder *d, int n) {
                       .token = d->token,
                       .parent = d->parent};
     sd_outputs outputs = {.n_rows = rows};
-    if (d->reads_logits) {
+    if (d->judges_there) {
+        outputs.judged = d->judged;
+        outputs.n_judged = n;
+        SD_TRY(judge_there(d, n));
+    } else if (d->reads_logits) {
         outputs.logits = d->logits;
     } else {
         outputs.k = 1;
@@ -118,6 +157,8 @@ static sd_status follow_best(const sd_decoder *d, sd_place *p) {
     memset(v->outcome, SD_NODE_UNREACHED, (size_t)tree->n_nodes);
     v->outcome[0] = SD_NODE_ROOT;
     v->n_accepted = 0;
+    for (int i = 0; v->p != NULL && i < tree->n_nodes; i++)
+        v->p[i] = NAN;
     for (int node = 0, next; node >= 0; node = next) {
         v->bonus = d->best[p->first_row + node];
         SD_REQUIRE(v->bonus >= 0, BAD_ARGUMENT, "the target's logits are not numbers");
@@ -135,35 +176,26 @@ static sd_status follow_best(const sd_decoder *d, sd_place *p) {
     return SD_OK;
 }
 
-/* Of the lossless methods the one that keeps most, for a tree like this. */
-static sd_method best_method(const sd_decoder *d, const sd_tree *tree) {
-    if (!(d->options.rule.sampling.temperature > 0))
-        return SD_METHOD_GREEDY;
-    return tree->max_depth == tree->n_nodes - 1 ? SD_METHOD_BLOCK : SD_METHOD_REJECTION;
+static sd_status verify_place(const sd_decoder *d, sd_place *p) {
+    p->question = question(d, p);
+    p->question.logits = d->logits + (size_t)p->first_row * (size_t)d->vocab;
+    p->question.logits_stride = d->vocab;
+    return sd_verify(d->rows, &p->asked_rule, &p->question, p->scratch, &p->verdict);
 }
 
-static sd_status verify_place(const sd_decoder *d, sd_place *p) {
-    sd_rule rule = p->rule;
-    if (d->options.is_auto)
-        rule.method = best_method(d, &p->tree);
-    sd_verify_input input = {
-        .tree = &p->tree,
-        .logits = d->logits + (size_t)p->first_row * (size_t)d->vocab,
-        .logits_stride = d->vocab,
-        .vocab = d->vocab,
-        .draft = p->proposal.q,
-        .request = p->request.id,
-        .position = (uint32_t)(p->generation.n_text - 1),
-    };
-    return sd_verify(d->rows, &rule, &input, p->scratch, &p->verdict);
+static sd_status take_verdict(const sd_place *p) {
+    SD_REQUIRE(p->verdict.bonus >= 0, BAD_ARGUMENT,
+               "the target's logits are not numbers, or the drafter's probabilities do not sum to 1 "
+               "or give a drafted token none");
+    return SD_OK;
 }
 
 static void verify_item(void *context, int i) {
     sd_decoder *d = context;
     sd_place *p = &d->places[d->active[i]];
-    for (int node = 0; p->verdict.p != NULL && node < p->tree.n_nodes; node++)
-        p->verdict.p[node] = NAN;
-    p->status = d->reads_logits ? verify_place(d, p) : follow_best(d, p);
+    p->status = d->judges_there   ? take_verdict(p)
+                : d->reads_logits ? verify_place(d, p)
+                                  : follow_best(d, p);
 }
 
 /* A failure is met again here, where its sentence is this thread's, or not met again. */
@@ -178,7 +210,7 @@ static sd_status settle(sd_decoder *d, int i) {
 static sd_status verify(sd_decoder *d, int n) {
     for (int i = 0; i < n && has_penalty(d); i++)
         penalise(d, &d->places[d->active[i]]);
-    if (d->reads_logits)
+    if (d->reads_logits && !d->judges_there)
         sd_parallel_for(n, verify_item, d);
     else
         for (int i = 0; i < n; i++)

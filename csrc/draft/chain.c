@@ -12,6 +12,7 @@ typedef struct {
     float *q;           /* [sequence][most][vocab] where tokens are drawn; NULL until then */
     sd_draft_row *rows; /* [sequences] chains that go on */
     int *most;          /* [sequences] of this round, by task */
+    int32_t *best;      /* [most][sequences] by step and row */
 } chain_drafter;
 
 static sd_status begin(sd_drafter *drafter, const sd_draft_start *start) {
@@ -63,30 +64,72 @@ static bool has_penalty(const sd_draft_task *t) {
 }
 
 /* The next token of a chain; whether it is to go on. */
-static sd_status extend(chain_drafter *d, const sd_draft_task *tasks, int i, bool only_best,
-                        bool *goes_on) {
+static sd_status extend(chain_drafter *d, const sd_draft_task *tasks, int i, bool *goes_on) {
     sd_draft_row *row = &d->rows[i];
     const sd_draft_task *t = &tasks[row->task];
-    int32_t token = d->model.best[i];
-    float prob = NAN;
-    if (only_best) {
-        SD_REQUIRE(token >= 0, BAD_ARGUMENT, "the draft model's logits are not numbers");
-    } else {
-        const float *logits = sd_model_draft_logits(&d->model, tasks, row, i);
-        if (t->rule->sampling.temperature > 0)
-            SD_TRY(draw(d, t, logits, i, &token, &prob));
-        else
-            SD_TRY(pick_best(d, logits, i, &token, &prob));
-    }
+    const float *logits = sd_model_draft_logits(&d->model, tasks, row, i);
+    int32_t token;
+    float prob;
+    if (t->rule->sampling.temperature > 0)
+        SD_TRY(draw(d, t, logits, i, &token, &prob));
+    else
+        SD_TRY(pick_best(d, logits, i, &token, &prob));
     row->node = sd_proposal_add(t->proposal, row->node, token, prob);
     *goes_on = row->node < d->most[row->task] && !(prob < d->options.confidence);
+    return SD_OK;
+}
+
+static sd_status propose_by_logits(chain_drafter *d, const sd_draft_task *tasks, int n) {
+    while (n > 0) {
+        int left = 0;
+        SD_TRY(sd_model_draft_feed(&d->model, tasks, d->rows, n));
+        for (int i = 0; i < n; i++) {
+            bool goes_on = false;
+            SD_TRY(extend(d, tasks, i, &goes_on));
+            if (goes_on)
+                d->rows[left++] = d->rows[i];
+        }
+        n = left;
+    }
+    return SD_OK;
+}
+
+/* Where nothing but the best tokens matters, how long chains get is known before. All steps are
+ * started, each feeding what the one before has found, and waited for together. */
+static sd_status start_all(chain_drafter *d, const sd_draft_task *tasks, int n) {
+    for (int step = 0; n > 0; step++) {
+        int left = 0;
+        SD_TRY(sd_model_draft_start(&d->model, tasks, d->rows, n,
+                                    d->best + step * d->model.n_sequences));
+        for (int i = 0; i < n; i++) {
+            sd_draft_row row = d->rows[i];
+            row.node = sd_proposal_add(tasks[row.task].proposal, row.node, -1 - i, NAN);
+            if (row.node < d->most[row.task])
+                d->rows[left++] = row;
+        }
+        n = left;
+    }
+    return SD_OK;
+}
+
+static sd_status propose_best(chain_drafter *d, const sd_draft_task *tasks, int n_tasks) {
+    sd_status status = start_all(d, tasks, n_tasks), waited = sd_forward_wait(d->model.cache);
+    SD_TRY(status);
+    SD_TRY(waited);
+    for (int i = 0; i < n_tasks; i++) {
+        sd_proposal *p = tasks[i].proposal;
+        for (int node = 1; node < p->n_nodes; node++) {
+            p->token[node] = d->best[(node - 1) * d->model.n_sequences + (-1 - p->token[node])];
+            SD_REQUIRE(p->token[node] >= 0, BAD_ARGUMENT,
+                       "the draft model's logits are not numbers");
+        }
+    }
     return SD_OK;
 }
 
 static sd_status propose(sd_drafter *drafter, const sd_draft_task *tasks, int n_tasks) {
     chain_drafter *d = (chain_drafter *)drafter;
     bool only_best = !(d->options.confidence > 0);
-    int n = n_tasks;
     for (int i = 0; i < n_tasks; i++) {
         const sd_draft_task *t = &tasks[i];
         int wanted = d->length[t->sequence].now;
@@ -94,18 +137,7 @@ static sd_status propose(sd_drafter *drafter, const sd_draft_task *tasks, int n_
         d->rows[i] = (sd_draft_row){i, 0};
         only_best = only_best && !(t->rule->sampling.temperature > 0) && !has_penalty(t);
     }
-    while (n > 0) {
-        int left = 0;
-        SD_TRY(sd_model_draft_feed(&d->model, tasks, d->rows, n, only_best));
-        for (int i = 0; i < n; i++) {
-            bool goes_on = false;
-            SD_TRY(extend(d, tasks, i, only_best, &goes_on));
-            if (goes_on)
-                d->rows[left++] = d->rows[i];
-        }
-        n = left;
-    }
-    return SD_OK;
+    return only_best ? propose_best(d, tasks, n_tasks) : propose_by_logits(d, tasks, n_tasks);
 }
 
 static sd_status observe(sd_drafter *drafter, const sd_draft_news *news, int n_news) {
@@ -123,6 +155,7 @@ static void close_drafter(sd_drafter *drafter) {
     sd_free(d->q);
     sd_free(d->rows);
     sd_free(d->most);
+    sd_free(d->best);
     sd_free(d);
 }
 
@@ -138,6 +171,8 @@ static sd_status make(chain_drafter *d, const sd_draft_setup *setup, const sd_mo
     d->rows = block;
     SD_TRY(sd_alloc_zeroed(&block, n, sizeof *d->most));
     d->most = block;
+    SD_TRY(sd_alloc_zeroed(&block, n * (size_t)most, sizeof *d->best));
+    d->best = block;
     return setup->samples ? sd_model_draft_rows(setup, most, &d->q) : SD_OK;
 }
 

@@ -111,7 +111,7 @@ static sd_status propose(sd_drafter *drafter, const sd_draft_task *tasks, int n_
     for (int i = 0; i < n_tasks; i++)
         plant(d, &tasks[i], i);
     for (int depth = 0, n; (n = choose_all(d, n_tasks, depth)) > 0; depth++) {
-        SD_TRY(sd_model_draft_feed(&d->model, d->tasks, d->rows, n, false));
+        SD_TRY(sd_model_draft_feed(&d->model, d->tasks, d->rows, n));
         for (int i = 0; i < n; i++)
             SD_TRY(branch_out(d, i));
     }

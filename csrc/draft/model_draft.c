@@ -9,7 +9,7 @@
 
 static sd_status make_arrays(sd_model_draft *d) {
     size_t rows = (size_t)d->cache->limits.max_rows, sequences = (size_t)d->n_sequences;
-    int32_t **arrays[] = {&d->token, &d->parent, &d->wanted, &d->best};
+    int32_t **arrays[] = {&d->token, &d->parent, &d->wanted};
     void *block;
     for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++) {
         SD_TRY(sd_alloc_zeroed(&block, rows, sizeof(int32_t)));
@@ -72,7 +72,6 @@ void sd_model_draft_close(sd_model_draft *d) {
     sd_free(d->token);
     sd_free(d->parent);
     sd_free(d->wanted);
-    sd_free(d->best);
     sd_free(d->best_logit);
     sd_free(d->part_sequence);
     sd_free(d->part_start);
@@ -189,8 +188,8 @@ static sd_status lay_out(sd_model_draft *d, const sd_draft_task *tasks, const sd
     return SD_OK;
 }
 
-sd_status sd_model_draft_feed(sd_model_draft *d, const sd_draft_task *tasks,
-                              const sd_draft_row *rows, int n_rows, bool only_best) {
+static sd_status feed(sd_model_draft *d, const sd_draft_task *tasks, const sd_draft_row *rows,
+                      int n_rows, sd_outputs outputs) {
     int n_parts;
     SD_TRY(lay_out(d, tasks, rows, n_rows, &n_parts));
     sd_batch batch = {.n_parts = n_parts,
@@ -198,15 +197,21 @@ sd_status sd_model_draft_feed(sd_model_draft *d, const sd_draft_task *tasks,
                       .start = d->part_start,
                       .token = d->token,
                       .parent = d->parent};
-    sd_outputs outputs = {.rows = d->wanted, .n_rows = n_rows};
-    if (only_best) {
-        outputs.k = 1;
-        outputs.top = d->best;
-        outputs.top_logit = d->best_logit;
-    } else {
-        outputs.logits = d->logits;
-    }
-    return sd_forward(d->cache, &batch, &outputs);
+    outputs.rows = d->wanted;
+    outputs.n_rows = n_rows;
+    return sd_forward_start(d->cache, &batch, &outputs);
+}
+
+sd_status sd_model_draft_feed(sd_model_draft *d, const sd_draft_task *tasks,
+                              const sd_draft_row *rows, int n_rows) {
+    SD_TRY(feed(d, tasks, rows, n_rows, (sd_outputs){.logits = d->logits}));
+    return sd_forward_wait(d->cache);
+}
+
+sd_status sd_model_draft_start(sd_model_draft *d, const sd_draft_task *tasks,
+                               const sd_draft_row *rows, int n_rows, int32_t *best) {
+    return feed(d, tasks, rows, n_rows,
+                (sd_outputs){.k = 1, .top = best, .top_logit = d->best_logit});
 }
 
 float *sd_model_draft_logits(sd_model_draft *d, const sd_draft_task *tasks, const sd_draft_row *row,

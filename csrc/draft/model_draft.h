@@ -34,7 +34,7 @@ typedef struct {
     int n_sequences;
     int max_nodes; /* that node_row tells of */
     int max_rows;  /* nodes that can be fed at once, over all sequences */
-    int32_t *part_sequence, *part_start, *token, *parent, *wanted, *best;
+    int32_t *part_sequence, *part_start, *token, *parent, *wanted;
     float *best_logit;
     float *logits; /* [max_rows][vocab] of the nodes that were fed last */
     sd_dist_scratch scratch;
@@ -57,10 +57,14 @@ void sd_model_draft_end(sd_drafter *drafter, int sequence, const int32_t *text, 
                         int n_text);
 
 /* Feeds nodes, sorted by task, of which each is the root or follows one that was fed; with the root
- * goes whatever of the text the cache has not got. Leaves the logits after row i in d->logits, or,
- * if only the best tokens are wanted, these in d->best. */
+ * goes whatever of the text the cache has not got. Leaves the logits after row i in d->logits. */
 sd_status sd_model_draft_feed(sd_model_draft *d, const sd_draft_task *tasks,
-                              const sd_draft_row *rows, int n_rows, bool only_best);
+                              const sd_draft_row *rows, int n_rows);
+
+/* Starts the same and wants only the best token after each row, in `best` once sd_forward_wait says
+ * so. Until then a node that follows row i of the last such start has the token -1 - i. */
+sd_status sd_model_draft_start(sd_model_draft *d, const sd_draft_task *tasks,
+                               const sd_draft_row *rows, int n_rows, int32_t *best);
 
 /* The logits after the i-th row that was fed last, a repetition penalty applied. */
 float *sd_model_draft_logits(sd_model_draft *d, const sd_draft_task *tasks, const sd_draft_row *row,

@@ -95,7 +95,7 @@ static sd_status propose(sd_drafter *drafter, const sd_draft_task *tasks, int n_
     for (int i = 0; i < n_tasks * d->shape.n_nodes; i++)
         d->place[i] = i % d->shape.n_nodes == 0 ? 0 : -1;
     for (int depth = 0, n; (n = collect(d, tasks, n_tasks, depth)) > 0; depth++) {
-        SD_TRY(sd_model_draft_feed(&d->model, tasks, d->rows, n, false));
+        SD_TRY(sd_model_draft_feed(&d->model, tasks, d->rows, n));
         for (int i = 0; i < n; i++)
             SD_TRY(fill(d, tasks, i));
     }

@@ -144,10 +144,6 @@ sd_status sd_cache_truncate(sd_cache *c, int sequence, int length) {
     return SD_OK;
 }
 
-bool sd_cache_verifies(const sd_cache *c) {
-    return c->backend->verify != NULL;
-}
-
 sd_status sd_cache_fork(sd_cache *c, int source, int target) {
     SD_TRY(check_sequence(c, source));
     SD_TRY(check_sequence(c, target));

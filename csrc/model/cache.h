@@ -33,6 +33,7 @@ typedef struct {
     sd_kv_shape shape;
     size_t layer_bytes; /* of one sequence's keys and values in a layer */
     int n_words;
+    int n_best; /* rows whose best tokens the last forward has found, for the next one to follow */
     sd_sequence *sequences;
     sd_workspace *workspace;
     size_t n_bytes; /* on the device */
@@ -50,9 +51,6 @@ sd_status sd_cache_rollback(sd_cache *cache, int sequence, int n_pending);
 
 /* Forgets all pending rows and what was committed from `length` on. */
 sd_status sd_cache_truncate(sd_cache *cache, int sequence, int length);
-
-/* Whether forwards can verify trees themselves. */
-bool sd_cache_verifies(const sd_cache *cache);
 
 /* Makes `target` a copy of what `source` has committed. */
 sd_status sd_cache_fork(sd_cache *cache, int source, int target);

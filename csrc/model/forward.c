@@ -135,7 +135,8 @@ static sd_status check_rows(const sd_cache *c, const sd_batch *b, int part) {
     for (int r = b->start[part]; r < b->start[part + 1]; r++) {
         int own = s->n_pending + r - b->start[part];
         if (b->token != NULL)
-            SD_REQUIRE(b->token[r] >= 0 && b->token[r] < c->model->config.vocab_size, BAD_ARGUMENT,
+            SD_REQUIRE(b->token[r] >= -c->n_best && b->token[r] < c->model->config.vocab_size,
+                       BAD_ARGUMENT,
                        "tokens[%d] is %d: the vocabulary has %d", r, b->token[r],
                        c->model->config.vocab_size);
         if (b->parent != NULL)
@@ -410,7 +411,7 @@ static uint64_t kind_of(const sd_batch *b, const sd_outputs *o) {
     return is_usual ? 1 + wanted + 16 * (uint64_t)o->k : 0;
 }
 
-sd_status sd_forward(sd_cache *c, const sd_batch *b, const sd_outputs *o) {
+sd_status sd_forward_start(sd_cache *c, const sd_batch *b, const sd_outputs *o) {
     const sd_config *m = &c->model->config;
     sd_workspace *w = c->workspace;
     SD_TRY(check(c, b, o));
@@ -436,8 +437,27 @@ sd_status sd_forward(sd_cache *c, const sd_batch *b, const sd_outputs *o) {
     };
     SD_TRY(c->backend->begin(c->backend, &step));
     work(c, b, o);
-    SD_TRY(c->backend->finish(c->backend));
+    c->backend->end(c->backend);
+    c->n_best = o->k == 1 ? o->n_rows : 0;
     for (int part = 0; part < b->n_parts; part++)
         c->sequences[b->sequence[part]].n_pending += b->start[part + 1] - b->start[part];
     return SD_OK;
+}
+
+sd_status sd_forward_wait(sd_cache *c) {
+    c->n_best = 0;
+    return c->backend->finish(c->backend);
+}
+
+static void forget(sd_cache *c, const sd_batch *b) {
+    for (int part = 0; part < b->n_parts; part++)
+        c->sequences[b->sequence[part]].n_pending -= b->start[part + 1] - b->start[part];
+}
+
+sd_status sd_forward(sd_cache *c, const sd_batch *b, const sd_outputs *o) {
+    SD_TRY(sd_forward_start(c, b, o));
+    sd_status status = sd_forward_wait(c);
+    if (status != SD_OK)
+        forget(c, b);
+    return status;
 }

@@ -10,7 +10,9 @@ typedef struct {
     int n_parts;
     const int32_t *sequence;
     const int32_t *start;   /* [n_parts + 1], from 0 */
-    const int32_t *token;   /* [rows]; or NULL, and then */
+    /* [rows]; one below 0 is the best token of output row -1 - token of the forward before, which
+     * asked for k = 1. NULL, and then */
+    const int32_t *token;
     const float *embedding; /* [rows][hidden_size] */
 
     /* Whom a row follows, as a number among the pending rows of its sequence, these included; -1:
@@ -35,7 +37,7 @@ typedef struct {
     int k;         /* the k largest logits of each, largest first, without storing the others */
     int32_t *top;  /* [n_rows][k]; -1 where a row has fewer numbers than that */
     float *top_logit;
-    const sd_judged *judged; /* trees that become verdicts on the device; see sd_cache_verifies */
+    const sd_judged *judged; /* trees that become verdicts on a device that has `verify` */
     int n_judged;
     float *hidden;      /* [n_rows][hidden_size], after the last norm */
     const int32_t *tap; /* after which layers: ascending, 0 is the embedding, n_layers the end */
@@ -45,6 +47,11 @@ typedef struct {
 
 /* The rows become pending. A failure leaves the cache as it was. */
 sd_status sd_forward(sd_cache *cache, const sd_batch *batch, const sd_outputs *outputs);
+
+/* The same in two parts: several forwards can be started before what they put out is waited for.
+ * The wait may fail for any of them. */
+sd_status sd_forward_start(sd_cache *cache, const sd_batch *batch, const sd_outputs *outputs);
+sd_status sd_forward_wait(sd_cache *cache);
 
 /* For cache.c. */
 sd_status sd_workspace_new(sd_cache *cache);

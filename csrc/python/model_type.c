@@ -229,7 +229,8 @@ static PyObject *get_num_layers(PyObject *object, void *Py_UNUSED(unused)) {
 PyDoc_STRVAR(load_doc,
              "load(path, *, device='cpu', dtype='bf16')\n--\n\n"
              "A model from a folder with config.json and safetensors, or from the hub by its id\n"
-             "('org/name'): found in the local hub cache, else downloaded by huggingface_hub.");
+             "('org/name'): found in the local hub cache, else downloaded by huggingface_hub.\n"
+             "device: 'cpu', 'cuda', or 'cuda:1' for the second card.");
 
 PyDoc_STRVAR(random_doc,
              "random(config, *, seed=0, device='cpu', dtype='bf16')\n--\n\n"
@@ -258,7 +259,7 @@ static PyGetSetDef model_getset[] = {
      "generation_config.json as a dict; empty if there is none.", NULL},
     {"eos_ids", get_eos_ids, NULL, "The tokens that end a text.", NULL},
     {"dtype", get_dtype, NULL, "'f32' or 'bf16'.", NULL},
-    {"device", get_device, NULL, "Where the weights are.", NULL},
+    {"device", get_device, NULL, "Where the weights are: 'cpu', 'cuda', 'cuda:1', ...", NULL},
     {"nbytes", get_nbytes, NULL, "Memory of the weights.", NULL},
     {"vocab_size", get_vocab_size, NULL, "Logits per row.", NULL},
     {"hidden_size", get_hidden_size, NULL, "Width of a hidden state.", NULL},

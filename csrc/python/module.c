@@ -11,6 +11,7 @@ PyObject *sd_py_raise(const sd_py_state *state, sd_status status) {
         [SD_IO] = PyExc_OSError,
         [SD_NO_MEMORY] = PyExc_MemoryError,
         [SD_UNSUPPORTED] = PyExc_RuntimeError,
+        [SD_DEVICE] = PyExc_RuntimeError,
         [SD_CALLBACK] = PyExc_RuntimeError,
     };
     if (status == SD_CALLBACK && PyErr_Occurred())

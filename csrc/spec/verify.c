@@ -150,10 +150,14 @@ static sd_status check_input(const sd_verify_input *input) {
     return check_tokens(input);
 }
 
+sd_status sd_verify_check(const sd_rule *rule, const sd_verify_input *input) {
+    SD_TRY(check_rule(rule));
+    return check_input(input);
+}
+
 sd_status sd_verify(const sd_rows *rows, const sd_rule *rule, const sd_verify_input *input,
                     sd_verify_scratch *scratch, sd_verdict *verdict) {
-    SD_TRY(check_rule(rule));
-    SD_TRY(check_input(input));
+    SD_TRY(sd_verify_check(rule, input));
     SD_TRY(sd_verify_reserve(scratch, rule->method, input->tree));
     memset(verdict->outcome, SD_NODE_UNREACHED, (size_t)input->tree->n_nodes);
     verdict->outcome[0] = SD_NODE_ROOT;

@@ -99,6 +99,9 @@ void sd_verify_scratch_free(sd_verify_scratch *scratch);
 int sd_verify_scratch_vocab(const sd_verify_scratch *scratch);
 sd_status sd_verify_reserve(sd_verify_scratch *scratch, sd_method method, const sd_tree *tree);
 
+/* That the rule and the shape of the input make sense. */
+sd_status sd_verify_check(const sd_rule *rule, const sd_verify_input *input);
+
 /* Checks the rule and the shape of the input, then only the rows that the verdict depends on.
  * scratch was made for input->vocab. */
 sd_status sd_verify(const sd_rows *rows, const sd_rule *rule, const sd_verify_input *input,

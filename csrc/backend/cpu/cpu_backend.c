@@ -59,6 +59,10 @@ static sd_status cpu_begin(sd_backend *b, const sd_step *step) {
     return SD_OK;
 }
 
+static void cpu_end(sd_backend *b) {
+    (void)b;
+}
+
 static sd_status cpu_finish(sd_backend *b) {
     (void)b;
     return SD_OK;
@@ -117,6 +121,7 @@ static const sd_backend cpu_table = {
     .kv_bytes = sd_cpu_kv_bytes,
     .query_bytes = sd_cpu_query_bytes,
     .begin = cpu_begin,
+    .end = cpu_end,
     .finish = cpu_finish,
     .embed = sd_cpu_embed,
     .norm = cpu_norm,

@@ -11,7 +11,8 @@ typedef struct {
     int n_workers;       /* who may work at once, each on its own piece of scratch */
     size_t worker_bytes; /* of a piece */
     char *scratch;
-    sd_step step; /* the one at hand */
+    sd_step step;        /* the one at hand */
+    const int32_t *best; /* of the last head with k = 1 */
 } sd_cpu_backend;
 
 /* Calls work(context, item, scratch) for each item, split over the workers. */

@@ -58,12 +58,18 @@ sd_status sd_cpu_fill(sd_backend *b, const sd_matrix *matrix, const sd_matrix_pa
 
 /* --- reading outputs back --- */
 
+/* A row without a best token has 0 follow it: it is known as a failure by its own result. */
+static int token_of(const sd_cpu_backend *cpu, int32_t token) {
+    int best = token >= 0 ? token : cpu->best[-1 - token];
+    return best < 0 ? 0 : best;
+}
+
 void sd_cpu_embed(sd_backend *b, const sd_matrix *m, float *x, size_t x_stride) {
     const sd_step *step = &sd_cpu_of(b)->step;
-    const int32_t *token = step->token;
     for (int r = 0; r < step->n_rows; r++) {
+        int token = token_of(sd_cpu_of(b), step->token[r]);
         const sd_word *from = (const sd_word *)m->data +
-                              (size_t)(token[r] / SD_PANEL) * panel_words(m) + token[r] % SD_PANEL;
+                              (size_t)(token / SD_PANEL) * panel_words(m) + token % SD_PANEL;
         float *to = x + (size_t)r * x_stride;
         for (int i = 0; i < m->n_in; i++) {
             sd_word word = from[(size_t)(m->dtype == SD_F32 ? i : i / 2) * SD_PANEL];
@@ -299,4 +305,6 @@ void sd_cpu_head(sd_backend *b, const sd_head *head) {
         make_logits(b, head);
     if (head->k > 0)
         find_top(b, head);
+    if (head->k == 1)
+        ((sd_cpu_backend *)b)->best = head->index;
 }

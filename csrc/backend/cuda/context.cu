@@ -33,11 +33,17 @@ sd_status sd_cuda_settle(sd_cuda *c) {
 
 /* --- memory --- */
 
-static sd_status cuda_alloc(sd_backend *b, size_t bytes, void **memory) {
+/* Threads have a current card each, and other backends of the same thread may be on another. */
+static sd_cuda *enter(sd_backend *b) {
     sd_cuda *c = sd_cuda_of(b);
+    sd_cuda_note(c, cudaSetDevice(c->device));
+    return c;
+}
+
+static sd_status cuda_alloc(sd_backend *b, size_t bytes, void **memory) {
+    sd_cuda *c = enter(b);
     size_t n_free = 0, n_all = 0;
     *memory = NULL;
-    sd_cuda_note(c, cudaSetDevice(c->device));
     cudaError_t error = cudaMalloc(memory, bytes > 0 ? bytes : 1);
     if (error == cudaSuccess) {
         sd_cuda_note(c, cudaMemsetAsync(*memory, 0, bytes, c->stream));
@@ -57,11 +63,11 @@ static sd_status cuda_alloc(sd_backend *b, size_t bytes, void **memory) {
 }
 
 static void cuda_release(sd_backend *b, void *memory) {
-    sd_cuda_note(sd_cuda_of(b), cudaFree(memory));
+    sd_cuda_note(enter(b), cudaFree(memory));
 }
 
 static void cuda_upload(sd_backend *b, void *to, const void *from, size_t bytes) {
-    sd_cuda *c = sd_cuda_of(b);
+    sd_cuda *c = enter(b);
     sd_cuda_note(c, cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, c->stream));
     sd_cuda_note(c, cudaStreamSynchronize(c->stream));
 }
@@ -92,8 +98,7 @@ static sd_status cuda_reserve(sd_backend *b, const sd_limits *limits) {
 }
 
 static void cuda_close(sd_backend *b) {
-    sd_cuda *c = sd_cuda_of(b);
-    (void)cudaSetDevice(c->device);
+    sd_cuda *c = enter(b);
     sd_cuda_steps_free(c);
     sd_cublas_close(c);
     sd_cuda_filling_free(c);
@@ -106,6 +111,36 @@ static void cuda_close(sd_backend *b) {
 
 /* --- the table --- */
 
+static sd_status cuda_begin(sd_backend *b, const sd_step *step) {
+    return sd_cuda_begin(enter(b), step);
+}
+
+static void cuda_end(sd_backend *b) {
+    sd_cuda_end(enter(b));
+}
+
+static sd_status cuda_finish(sd_backend *b) {
+    return sd_cuda_finish(enter(b));
+}
+
+static sd_status cuda_fill(sd_backend *b, const sd_matrix *matrix, const sd_matrix_part *part) {
+    return sd_cuda_fill(&enter(b)->base, matrix, part);
+}
+
+static sd_status cuda_draw(sd_backend *b, const sd_matrix *matrix, const sd_drawn_part *part) {
+    return sd_cuda_draw(&enter(b)->base, matrix, part);
+}
+
+static void cuda_move(sd_backend *b, const sd_kv_layers *layers, void *kv, const int32_t *from,
+                      const int32_t *to, int n) {
+    sd_cuda_move(&enter(b)->base, layers, kv, from, to, n);
+}
+
+static void cuda_copy(sd_backend *b, const sd_kv_layers *layers, void *to, const void *from,
+                      int n) {
+    sd_cuda_copy(&enter(b)->base, layers, to, from, n);
+}
+
 static const sd_backend cuda_table = [] {
     sd_backend t = {};
     t.name = "cuda";
@@ -117,12 +152,13 @@ static const sd_backend cuda_table = [] {
     t.upload = cuda_upload;
     t.reserve = cuda_reserve;
     t.matrix_bytes = sd_cuda_matrix_bytes;
-    t.fill = sd_cuda_fill;
-    t.draw = sd_cuda_draw;
+    t.fill = cuda_fill;
+    t.draw = cuda_draw;
     t.kv_bytes = sd_cuda_kv_bytes;
     t.query_bytes = sd_cuda_query_bytes;
-    t.begin = sd_cuda_begin;
-    t.finish = sd_cuda_finish;
+    t.begin = cuda_begin;
+    t.end = cuda_end;
+    t.finish = cuda_finish;
     t.embed = sd_cuda_embed;
     t.norm = sd_cuda_norm;
     t.linear = sd_cuda_linear;
@@ -132,8 +168,8 @@ static const sd_backend cuda_table = [] {
     t.write_rows = sd_cuda_write_rows;
     t.read_rows = sd_cuda_read_rows;
     t.verify = sd_cuda_verify;
-    t.move = sd_cuda_move;
-    t.copy = sd_cuda_copy;
+    t.move = cuda_move;
+    t.copy = cuda_copy;
     return t;
 }();
 

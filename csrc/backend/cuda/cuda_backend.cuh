@@ -63,6 +63,8 @@ struct sd_cuda {
     int n_rows, n_outputs;
     int n_outputs_asked;
     int n_tiles, n_splits; /* of attention, as launched */
+    /* Of the last head with k = 1: its rows' best tokens, which the next step's rows may follow. */
+    const int32_t *best;
     bool is_prompt;
     bool is_repeating; /* what is recorded already does the work: operations launch nothing */
     sd_cuda_view view;

@@ -98,7 +98,6 @@ static void fill_piece(sd_cuda *c, const target *t, const sd_matrix_part *part, 
 
 sd_status sd_cuda_fill(sd_backend *b, const sd_matrix *matrix, const sd_matrix_part *part) {
     sd_cuda *c = sd_cuda_of(b);
-    sd_cuda_note(c, cudaSetDevice(c->device));
     if (c->filling == NULL)
         SD_TRY(filling_new(c));
     target t = target_of(matrix, part->first_group, part->group_step);
@@ -126,7 +125,6 @@ static __global__ void __launch_bounds__(THREADS) draw(target t, sd_drawn tensor
 
 sd_status sd_cuda_draw(sd_backend *b, const sd_matrix *matrix, const sd_drawn_part *part) {
     sd_cuda *c = sd_cuda_of(b);
-    sd_cuda_note(c, cudaSetDevice(c->device));
     int n_fours = (matrix->n_in + 3) / 4;
     sd_launch(c, draw, dim3(part->n_rows, (n_fours + THREADS - 1) / THREADS), dim3(THREADS), 0,
               target_of(matrix, part->first_group, part->group_step), part->tensor);

@@ -13,8 +13,10 @@ size_t sd_cuda_matrix_bytes(const sd_matrix *m) {
 }
 
 size_t sd_cuda_linear_scratch(const sd_limits *limits) {
+    if (limits->n_rows <= SD_DEEP_ROWS)
+        return 0;
     size_t partial = sizeof(float) * SD_SLICES * SD_SPLIT_OUTPUTS * SD_CHUNK_ROWS;
-    return limits->n_rows >= CUBLAS_ROWS ? GATHERED_BYTES : partial;
+    return limits->n_rows < CUBLAS_ROWS ? partial : GATHERED_BYTES;
 }
 
 /* --- outputs that are summed up elsewhere --- */

@@ -16,7 +16,6 @@
 
 #define DEPTH 4 /* steps on their way from memory */
 #define DEEP_THREADS (32 * SD_SLICES)
-#define DEEP_TILES 2 /* the most tiles of 8 rows */
 #define WIDE_WARPS 4
 #define WIDE_OUTPUTS (WIDE_WARPS * SD_TILE_OUTPUTS)
 #define STEP_VECTORS (4 * 32) /* of a queue: four rows of weights for each thread */

@@ -1,11 +1,12 @@
-/* A step begins with one copy to the card, of all that differs from other steps, and ends with one
- * wait. */
+/* A step begins with one copy to the card, of all that differs from other steps. Steps that follow
+ * each other are waited for once. */
 #include "backend/cuda/step.cuh"
 
 #include <cstring>
 #include <new>
 
-#define DOWNLOADS_MAX 32
+#define DOWNLOADS_MAX 128  /* of steps that are waited for together */
+#define STEP_DOWNLOADS_MAX 16
 #define DOWN_BYTES ((size_t)1 << 20) /* what small results come back through */
 
 /* Rows on the card that the host wants, one after the other, when the step is done. */
@@ -24,12 +25,13 @@ struct after {
 
 /* Memory that the card reads and writes while the host goes on. */
 struct sd_cuda_staging {
-    char *up, *card; /* the same on the host and on the card */
-    size_t up_bytes;
+    char *up;   /* what steps send, one after the other */
+    char *card; /* what the step at hand has sent */
+    size_t up_bytes, up_used;
     char *down;
     size_t down_used;
     download downloads[DOWNLOADS_MAX];
-    int n_downloads;
+    int n_downloads, n_fetched; /* that are wanted, and that are on their way */
     after afters[DOWNLOADS_MAX];
     int n_afters;
     bool is_deferring; /* downloads wait for the end of the step */
@@ -160,8 +162,7 @@ static sd_cuda_key key_of(const sd_cuda *c, const sd_step *s) {
     return k;
 }
 
-static void pack_span(const sd_cuda *c, const layout *l, const sd_step *s, int i, int n_words) {
-    char *up = c->staging->up;
+static void pack_span(char *up, const layout *l, const sd_step *s, int i, int n_words) {
     const sd_span *span = &s->spans[i];
     at<sd_cuda_span>(up, l->spans)[i] = {(char *)span->kv, span->first_row, span->n_rows,
                                          span->n_all, span->first_slot};
@@ -180,8 +181,8 @@ static void pack_span(const sd_cuda *c, const layout *l, const sd_step *s, int i
         at<int32_t>(up, l->span_of)[span->first_row + r] = i;
 }
 
-static void pack_tiles(const sd_cuda *c, const layout *l, const sd_step *s) {
-    sd_cuda_tile *tiles = at<sd_cuda_tile>(c->staging->up, l->tiles);
+static void pack_tiles(const sd_cuda *c, char *up, const layout *l, const sd_step *s) {
+    sd_cuda_tile *tiles = at<sd_cuda_tile>(up, l->tiles);
     int tile = sd_cuda_tile_rows(&c->limits.shape, s->n_rows);
     for (int i = 0; i < s->n_spans; i++)
         for (int row = 0; row < s->spans[i].n_rows; row += tile) {
@@ -190,8 +191,8 @@ static void pack_tiles(const sd_cuda *c, const layout *l, const sd_step *s) {
         }
 }
 
-static void pack(const sd_cuda *c, const layout *l, const sd_step *s, const sd_cuda_key *k) {
-    char *up = c->staging->up;
+static void pack(const sd_cuda *c, char *up, const layout *l, const sd_step *s,
+                 const sd_cuda_key *k) {
     size_t rows = (size_t)s->n_rows;
     size_t turns = rows * (size_t)c->limits.shape.head_dim / 2 * sizeof(float);
     memset(up, 0, l->n_bytes);
@@ -204,18 +205,49 @@ static void pack(const sd_cuda *c, const layout *l, const sd_step *s, const sd_c
     memcpy(up + l->cosine, s->cosine, turns);
     memcpy(up + l->sine, s->sine, turns);
     for (int i = 0; i < s->n_spans; i++)
-        pack_span(c, l, s, i, k->n_words);
-    pack_tiles(c, l, s);
+        pack_span(up, l, s, i, k->n_words);
+    pack_tiles(c, up, l, s);
 }
 
-sd_status sd_cuda_begin(sd_backend *b, const sd_step *step) {
-    sd_cuda *c = sd_cuda_of(b);
+/* --- what comes back --- */
+
+static void hand_out(sd_cuda_staging *s) {
+    for (int i = 0; i < s->n_downloads; i++) {
+        const download *d = &s->downloads[i];
+        if (d->at < DOWN_BYTES)
+            memcpy(d->to, s->down + d->at, d->width * (size_t)d->n_rows);
+    }
+    for (int i = 0; i < s->n_afters; i++)
+        s->afters[i].then(s->afters[i].what);
+}
+
+static void start_over(sd_cuda_staging *s) {
+    s->n_downloads = s->n_fetched = s->n_afters = 0;
+    s->down_used = s->up_used = 0;
+}
+
+/* Waits for earlier steps if what they have sent and still want leaves too little room. */
+static void make_room(sd_cuda *c, size_t up_bytes) {
+    sd_cuda_staging *s = c->staging;
+    if (s->up_used + up_bytes <= s->up_bytes &&
+        s->n_downloads <= DOWNLOADS_MAX - STEP_DOWNLOADS_MAX &&
+        s->n_afters <= DOWNLOADS_MAX - STEP_DOWNLOADS_MAX)
+        return;
+    sd_cuda_note(c, cudaStreamSynchronize(c->stream));
+    if (c->failure == cudaSuccess)
+        hand_out(s);
+    start_over(s);
+}
+
+sd_status sd_cuda_begin(sd_cuda *c, const sd_step *step) {
     sd_cuda_key key = key_of(c, step);
     layout l = lay_out(&key, c->limits.shape.head_dim);
-    sd_cuda_note(c, cudaSetDevice(c->device));
-    pack(c, &l, step, &key);
-    sd_cuda_note(c, cudaMemcpyAsync(c->staging->card, c->staging->up, l.n_bytes,
-                                    cudaMemcpyHostToDevice, c->stream));
+    make_room(c, l.n_bytes);
+    char *up = c->staging->up + c->staging->up_used;
+    c->staging->up_used += l.n_bytes;
+    pack(c, up, &l, step, &key);
+    sd_cuda_note(c, cudaMemcpyAsync(c->staging->card, up, l.n_bytes, cudaMemcpyHostToDevice,
+                                    c->stream));
     if (c->failure != cudaSuccess)
         return sd_cuda_settle(c);
     c->n_rows = key.n_rows;
@@ -225,8 +257,6 @@ sd_status sd_cuda_begin(sd_backend *b, const sd_step *step) {
     c->n_splits = key.n_splits;
     c->is_prompt = step->is_prompt;
     c->view = view_of(c, &l, key.n_words);
-    c->staging->n_downloads = c->staging->n_afters = 0;
-    c->staging->down_used = 0;
     sd_cuda_mode mode = sd_cuda_graphs_begin(c, &key);
     c->is_repeating = mode == SD_CUDA_REPEAT;
     c->staging->is_deferring = mode != SD_CUDA_LAUNCH;
@@ -248,8 +278,12 @@ void sd_cuda_download_rows(sd_cuda *c, void *to, const void *from, size_t stride
     download d = {to, from, stride, width, n_rows, DOWN_BYTES};
     if (bytes == 0)
         return;
-    if (s->n_downloads == DOWNLOADS_MAX || !s->is_deferring) {
+    if (!s->is_deferring) {
         copy_rows(c, to, &d);
+        return;
+    }
+    if (s->n_downloads == DOWNLOADS_MAX) {
+        sd_cuda_note(c, cudaErrorInvalidValue);
         return;
     }
     if (bytes <= DOWN_BYTES - s->down_used) {
@@ -295,35 +329,24 @@ void sd_cuda_end_recording(sd_cuda *c) {
     c->is_repeating = false;
 }
 
-/* Small results by way of memory that the card can write to by itself, so that nobody waits in
- * between. */
-static void fetch(sd_cuda *c) {
+/* Small results go by way of memory that the card can write to by itself, so that nobody waits
+ * here. */
+void sd_cuda_end(sd_cuda *c) {
     sd_cuda_staging *s = c->staging;
-    for (int i = 0; i < s->n_downloads; i++) {
-        const download *d = &s->downloads[i];
+    sd_cuda_end_recording(c);
+    for (; s->n_fetched < s->n_downloads; s->n_fetched++) {
+        const download *d = &s->downloads[s->n_fetched];
         copy_rows(c, d->at < DOWN_BYTES ? s->down + d->at : d->to, d);
     }
 }
 
-static void hand_out(const sd_cuda_staging *s) {
-    for (int i = 0; i < s->n_downloads; i++) {
-        const download *d = &s->downloads[i];
-        if (d->at < DOWN_BYTES)
-            memcpy(d->to, s->down + d->at, d->width * (size_t)d->n_rows);
-    }
-    for (int i = 0; i < s->n_afters; i++)
-        s->afters[i].then(s->afters[i].what);
-}
-
-sd_status sd_cuda_finish(sd_backend *b) {
-    sd_cuda *c = sd_cuda_of(b);
+sd_status sd_cuda_finish(sd_cuda *c) {
     if (c->staging == NULL)
         return sd_cuda_settle(c);
-    sd_cuda_end_recording(c);
-    fetch(c);
+    sd_cuda_staging *s = c->staging;
     sd_status status = sd_cuda_settle(c);
     if (status == SD_OK)
-        hand_out(c->staging);
-    c->staging->n_downloads = c->staging->n_afters = 0;
+        hand_out(s);
+    start_over(s);
     return status;
 }

@@ -28,8 +28,9 @@ void sd_cuda_graphs_end(sd_cuda *c);
 /* step.cu */
 sd_status sd_cuda_steps_new(sd_cuda *c);
 void sd_cuda_steps_free(sd_cuda *c);
-sd_status sd_cuda_begin(sd_backend *b, const sd_step *step);
-sd_status sd_cuda_finish(sd_backend *b);
+sd_status sd_cuda_begin(sd_cuda *c, const sd_step *step);
+void sd_cuda_end(sd_cuda *c);
+sd_status sd_cuda_finish(sd_cuda *c);
 void sd_cuda_write_rows(sd_backend *b, float *to, size_t stride, const float *from, int width);
 void sd_cuda_read_rows(sd_backend *b, float *to, const float *from, size_t stride,
                        sd_row_set rows, int width);

@@ -193,7 +193,7 @@ class Model:
         cls,
         path: str | PathLike[str],
         *,
-        device: Literal["cpu"] = "cpu",
+        device: str = "cpu",
         dtype: Literal["f32", "bf16"] = "bf16",
     ) -> Model: ...
     @classmethod
@@ -202,7 +202,7 @@ class Model:
         config: Mapping[str, Any],
         *,
         seed: int = 0,
-        device: Literal["cpu"] = "cpu",
+        device: str = "cpu",
         dtype: Literal["f32", "bf16"] = "bf16",
     ) -> Model: ...
     def cache(self, max_length: int, *, sequences: int = 1, max_rows: int = 512) -> Cache: ...
