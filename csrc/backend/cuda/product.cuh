@@ -13,6 +13,7 @@
 #define SD_SLICES 8
 #define SD_TILE_OUTPUTS 32     /* of a warp: two groups, a gate's and the up's that belongs to it */
 #define SD_CHUNK_ROWS 64       /* the most rows that a launch multiplies */
+#define SD_DEEP_ROWS 16        /* the most that need no memory for partial sums */
 #define SD_SPLIT_OUTPUTS 16384 /* fewer outputs than this are too few blocks for many rows */
 
 /* A product, as its kernels read it. Strides are in elements, and rows begin at whole 16 bytes. */
