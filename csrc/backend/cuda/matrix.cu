@@ -153,11 +153,19 @@ void sd_cuda_product(sd_cuda *c, const sd_matrix *matrix, const void *in, size_t
 
 #define EMBED_THREADS 256
 
+/* A token below 0 is what the step before has found. A row that found none has 0 follow it: it is
+ * known as a failure by its own result. */
+static __device__ __forceinline__ int token_of(int32_t token, const int32_t *best) {
+    int found = token >= 0 ? token : best[-1 - token];
+    return found < 0 ? 0 : found;
+}
+
 static __global__ void __launch_bounds__(EMBED_THREADS)
-    embed(sd_matrix m, size_t stride, const int32_t *token, float *x, size_t x_stride) {
+    embed(sd_matrix m, size_t stride, const int32_t *token, const int32_t *best, float *x,
+          size_t x_stride) {
     sd_let_next_begin();
     sd_wait_for_previous();
-    size_t from = (size_t)token[blockIdx.x] * stride;
+    size_t from = (size_t)token_of(token[blockIdx.x], best) * stride;
     float *to = x + (size_t)blockIdx.x * x_stride;
     for (int i = threadIdx.x; i < m.n_in; i += EMBED_THREADS)
         to[i] = m.dtype == SD_F32 ? ((const float *)m.data)[from + i]
@@ -168,5 +176,5 @@ void sd_cuda_embed(sd_backend *b, const sd_matrix *matrix, float *x, size_t x_st
     sd_cuda *c = sd_cuda_of(b);
     if (!c->is_repeating)
         sd_launch(c, embed, dim3(c->n_rows), dim3(EMBED_THREADS), 0, *matrix,
-                  (size_t)sd_padded(matrix->n_in), c->view.token, x, x_stride);
+                  (size_t)sd_padded(matrix->n_in), c->view.token, c->best, x, x_stride);
 }
