@@ -86,6 +86,8 @@ static sd_status cuda_reserve(sd_backend *b, const sd_limits *limits) {
     c->logit_rows = limits->n_judged > rows ? limits->n_judged : rows;
     SD_TRY(cuda_alloc(b, (size_t)c->logit_rows * (size_t)limits->vocab * sizeof(float), &memory));
     c->logits = (float *)memory;
+    SD_TRY(cuda_alloc(b, (size_t)limits->n_rows * sizeof(int32_t), &memory));
+    c->best = (int32_t *)memory;
     c->scratch_bytes = larger(sd_cuda_attention_scratch(limits), sd_cuda_head_scratch(limits));
     c->scratch_bytes = larger(c->scratch_bytes, sd_cuda_linear_scratch(limits));
     if (limits->n_judged > 0)
@@ -103,6 +105,7 @@ static void cuda_close(sd_backend *b) {
     sd_cublas_close(c);
     sd_cuda_filling_free(c);
     (void)cudaFree(c->logits);
+    (void)cudaFree(c->best);
     (void)cudaFree(c->scratch);
     if (c->stream != NULL)
         (void)cudaStreamDestroy(c->stream);

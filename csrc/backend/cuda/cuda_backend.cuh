@@ -56,6 +56,7 @@ struct sd_cuda {
     sd_limits limits;
     float *logits;   /* [logit_rows][vocab] */
     int logit_rows;
+    int32_t *best;   /* [rows] what the last head with k = 1 has found, for the next step to follow */
     char *scratch;   /* of attention, head and verify, one after the other */
     size_t scratch_bytes;
 
@@ -63,8 +64,6 @@ struct sd_cuda {
     int n_rows, n_outputs;
     int n_outputs_asked;
     int n_tiles, n_splits; /* of attention, as launched */
-    /* Of the last head with k = 1: its rows' best tokens, which the next step's rows may follow. */
-    const int32_t *best;
     bool is_prompt;
     bool is_repeating; /* what is recorded already does the work: operations launch nothing */
     sd_cuda_view view;

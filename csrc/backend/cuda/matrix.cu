@@ -153,36 +153,28 @@ void sd_cuda_product(sd_cuda *c, const sd_matrix *matrix, const void *in, size_t
 
 #define EMBED_THREADS 256
 
-struct embed_task {
-    sd_matrix matrix;
-    size_t stride;
-    const int32_t *token;
-    const int32_t *best; /* of the step before */
-    float *x;
-    size_t x_stride;
-};
-
-/* A row without a best token has 0 follow it: it is known as a failure by its own result. */
-static __device__ __forceinline__ int token_of(const embed_task &t, int row) {
-    int token = t.token[row];
-    int best = token >= 0 ? token : t.best[-1 - token];
-    return best < 0 ? 0 : best;
+/* A token below 0 is what the step before has found. A row that found none has 0 follow it: it is
+ * known as a failure by its own result. */
+static __device__ __forceinline__ int token_of(int32_t token, const int32_t *best) {
+    int found = token >= 0 ? token : best[-1 - token];
+    return found < 0 ? 0 : found;
 }
 
-static __global__ void __launch_bounds__(EMBED_THREADS) embed(embed_task t) {
+static __global__ void __launch_bounds__(EMBED_THREADS)
+    embed(sd_matrix m, size_t stride, const int32_t *token, const int32_t *best, float *x,
+          size_t x_stride) {
     sd_let_next_begin();
     sd_wait_for_previous();
-    size_t from = (size_t)token_of(t, blockIdx.x) * t.stride;
-    float *to = t.x + (size_t)blockIdx.x * t.x_stride;
-    for (int i = threadIdx.x; i < t.matrix.n_in; i += EMBED_THREADS)
-        to[i] = t.matrix.dtype == SD_F32
-                    ? ((const float *)t.matrix.data)[from + i]
-                    : sd_bf16_to_float(((const uint16_t *)t.matrix.data)[from + i]);
+    size_t from = (size_t)token_of(token[blockIdx.x], best) * stride;
+    float *to = x + (size_t)blockIdx.x * x_stride;
+    for (int i = threadIdx.x; i < m.n_in; i += EMBED_THREADS)
+        to[i] = m.dtype == SD_F32 ? ((const float *)m.data)[from + i]
+                                  : sd_bf16_to_float(((const uint16_t *)m.data)[from + i]);
 }
 
 void sd_cuda_embed(sd_backend *b, const sd_matrix *matrix, float *x, size_t x_stride) {
     sd_cuda *c = sd_cuda_of(b);
-    embed_task t = {*matrix, (size_t)sd_padded(matrix->n_in), c->view.token, c->best, x, x_stride};
     if (!c->is_repeating)
-        sd_launch(c, embed, dim3(c->n_rows), dim3(EMBED_THREADS), 0, t);
+        sd_launch(c, embed, dim3(c->n_rows), dim3(EMBED_THREADS), 0, *matrix,
+                  (size_t)sd_padded(matrix->n_in), c->view.token, c->best, x, x_stride);
 }

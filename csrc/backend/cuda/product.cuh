@@ -46,12 +46,30 @@ static __device__ __forceinline__ int sd_row_at(const sd_product_task &t, int i)
     return (i < t.n_rows ? i : t.n_rows - 1) * (int)t.in_stride;
 }
 
-static __device__ __forceinline__ void sd_put(const sd_product_task &t, int row, int output,
-                                              float y) {
-    if (output >= t.out_width)
-        return;
-    float *out = (float *)t.out + (size_t)row * t.out_stride + output;
-    *out = t.kind == SD_LINEAR_ADD ? *out + y : y;
+/* All that is read is asked for before anything is written. */
+static __device__ __forceinline__ void sd_put_floats(const sd_product_task &t, int row, int output,
+                                                     float first, float second) {
+    float *to = (float *)t.out + (size_t)row * t.out_stride + output;
+    bool has_first = output < t.out_width, has_second = output + SD_OUT_GROUP < t.out_width;
+    if (t.kind == SD_LINEAR_ADD) {
+        float a = has_first ? to[0] : 0, b = has_second ? to[SD_OUT_GROUP] : 0;
+        first += a;
+        second += b;
+    }
+    if (has_first)
+        to[0] = first;
+    if (has_second)
+        to[SD_OUT_GROUP] = second;
+}
+
+static __device__ __forceinline__ void sd_put_gated(const sd_product_task &t, int row, int output,
+                                                    float y) {
+    int column = output / SD_TILE_OUTPUTS * SD_OUT_GROUP + output % SD_OUT_GROUP;
+    size_t at = (size_t)row * t.out_stride + column;
+    if (t.dtype == SD_F32)
+        ((float *)t.out)[at] = y;
+    else
+        ((uint16_t *)t.out)[at] = sd_bf16_of_float(y);
 }
 
 /* What becomes of two sums of a row, 16 outputs apart, the first in a group of even number. */
@@ -63,18 +81,10 @@ static __device__ __forceinline__ void sd_put_pair(const sd_product_task &t, int
         first += t.bias[output];
         second += t.bias[output + SD_OUT_GROUP];
     }
-    if (t.kind != SD_LINEAR_GATED) {
-        sd_put(t, row, output, first);
-        sd_put(t, row, output + SD_OUT_GROUP, second);
-        return;
-    }
-    int column = output / SD_TILE_OUTPUTS * SD_OUT_GROUP + output % SD_OUT_GROUP;
-    size_t at = (size_t)row * t.out_stride + column;
-    float y = sd_gated(first, second);
-    if (t.dtype == SD_F32)
-        ((float *)t.out)[at] = y;
+    if (t.kind == SD_LINEAR_GATED)
+        sd_put_gated(t, row, output, sd_gated(first, second));
     else
-        ((uint16_t *)t.out)[at] = sd_bf16_of_float(y);
+        sd_put_floats(t, row, output, first, second);
 }
 
 /* product_bf16.cu, product_f32.cu: up to SD_CHUNK_ROWS rows, any number. */

@@ -127,24 +127,33 @@ static __device__ __forceinline__ void start(const queue &q, int first) {
     sd_wait_for_previous();
 }
 
-template <int TILES>
-static __device__ __forceinline__ void put_tile(const sd_product_task &t, int output, int j,
-                                                const float first[4], const float second[4]) {
-    int lane = threadIdx.x % 32;
-#pragma unroll
-    for (int i = 0; i < 4; i++)
-        sd_put_pair(t, j * 8 + lane % 4 * 2 + i % 2, output + lane / 4 + i / 2 * 8, first[i],
-                    second[i]);
+/* Sum i of a lane and tile, for both groups. */
+static __device__ __forceinline__ void put(const sd_product_task &t, int output, int lane, int j,
+                                           int i, float first, float second) {
+    sd_put_pair(t, j * 8 + lane % 4 * 2 + i % 2, output + lane / 4 + i / 2 * 8, first, second);
 }
 
 /* --- deep --- */
 
+/* Where sum i of a slice, group and tile lies in shared memory, for 32 lanes. */
+#define DEEP_PART(slice, m, j, i) (((((slice) * 2 + (m)) * TILES + (j)) * 4 + (i)) * 32)
+
+template <int TILES>
+static __device__ __forceinline__ float add_parts(const float *part, int m, int j, int i) {
+    float sum = part[DEEP_PART(0, m, j, i)];
+#pragma unroll
+    for (int slice = 1; slice < SD_SLICES; slice++)
+        sum += part[DEEP_PART(slice, m, j, i)];
+    return sum;
+}
+
+/* A warp then has one sum of each lane and slice. */
 template <int TILES>
 static __global__ void __launch_bounds__(DEEP_THREADS, 2) multiply_deep(sd_product_task t) {
     SD_DYNAMIC_SHARED(uint4, shared);
-    float4 *part = reinterpret_cast<float4 *>(shared); /* [slice][2][TILES][32], after the steps */
     int lane = threadIdx.x % 32, warp = threadIdx.x / 32, output = blockIdx.x * SD_TILE_OUTPUTS;
     int first = sd_first_step(t, warp), end = sd_first_step(t, warp + 1);
+    float *part = reinterpret_cast<float *>(shared) + lane; /* where the queues were */
     queue q = queue_of(t, output, end, shared + warp * QUEUE_VECTORS);
     sums<TILES> s;
     uint4 x[TILES];
@@ -155,23 +164,15 @@ static __global__ void __launch_bounds__(DEEP_THREADS, 2) multiply_deep(sd_produ
     add_slice<TILES>(t, q, first, end, x, s);
     __syncthreads();
 #pragma unroll
-    for (int i = 0; i < 2 * TILES; i++) {
-        const float *f = s.of[i / TILES][i % TILES];
-        part[(warp * 2 * TILES + i) * 32 + lane] = make_float4(f[0], f[1], f[2], f[3]);
+    for (int k = 0; k < 8 * TILES; k++) {
+        int m = k / (4 * TILES), j = k / 4 % TILES, i = k % 4;
+        part[DEEP_PART(warp, m, j, i)] = s.of[m][j][i];
     }
     __syncthreads();
-    if (warp >= TILES)
-        return;
-    float sum[2][4];
-    for (int m = 0; m < 2; m++)
-        for (int slice = 0; slice < SD_SLICES; slice++) {
-            float4 p = part[((slice * 2 + m) * TILES + warp) * 32 + lane];
-            sum[m][0] = slice == 0 ? p.x : sum[m][0] + p.x;
-            sum[m][1] = slice == 0 ? p.y : sum[m][1] + p.y;
-            sum[m][2] = slice == 0 ? p.z : sum[m][2] + p.z;
-            sum[m][3] = slice == 0 ? p.w : sum[m][3] + p.w;
-        }
-    put_tile<TILES>(t, output, warp, sum[0], sum[1]);
+    int j = warp / 4, i = warp % 4;
+    if (j < TILES)
+        put(t, output, lane, j, i, add_parts<TILES>(part, 0, j, i),
+            add_parts<TILES>(part, 1, j, i));
 }
 
 /* --- wide --- */
@@ -194,7 +195,8 @@ static __device__ __forceinline__ void keep(const sums<TILES> &s, bool is_first,
 template <int TILES>
 static __global__ void __launch_bounds__(WIDE_WARPS * 32, 3) multiply_wide(sd_product_task t) {
     SD_DYNAMIC_SHARED(uint4, shared);
-    int warp = threadIdx.x / 32, output = blockIdx.x * WIDE_OUTPUTS + warp * SD_TILE_OUTPUTS;
+    int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+    int output = blockIdx.x * WIDE_OUTPUTS + warp * SD_TILE_OUTPUTS;
     if (output >= t.n_out)
         return;
     queue q = queue_of(t, output, t.n_steps, shared + warp * WIDE_VECTORS(TILES));
@@ -210,8 +212,10 @@ static __global__ void __launch_bounds__(WIDE_WARPS * 32, 3) multiply_wide(sd_pr
     }
     for (int j = 0; j < TILES; j++) {
         float4 a = total[j * 32], b = total[(TILES + j) * 32];
-        float first[4] = {a.x, a.y, a.z, a.w}, second[4] = {b.x, b.y, b.z, b.w};
-        put_tile<TILES>(t, output, j, first, second);
+        put(t, output, lane, j, 0, a.x, b.x);
+        put(t, output, lane, j, 1, a.y, b.y);
+        put(t, output, lane, j, 2, a.z, b.z);
+        put(t, output, lane, j, 3, a.w, b.w);
     }
 }
 
