@@ -20,11 +20,16 @@ static __device__ __forceinline__ void read_weights(const sd_product_task &t, in
 
 static __device__ __forceinline__ void add_step(const float *const in[ROWS], int input,
                                                 const float weights[33], float sum[ROWS]) {
-#pragma unroll 4
-    for (int k = 0; k < SD_WIDTH_STEP; k++)
+#pragma unroll 2
+    for (int k = 0; k < SD_WIDTH_STEP; k += 4)
 #pragma unroll
-        for (int r = 0; r < ROWS; r++)
-            sum[r] = fmaf(in[r][input + k], weights[k], sum[r]);
+        for (int r = 0; r < ROWS; r++) {
+            float4 x = *(const float4 *)(in[r] + input + k);
+            sum[r] = fmaf(x.x, weights[k], sum[r]);
+            sum[r] = fmaf(x.y, weights[k + 1], sum[r]);
+            sum[r] = fmaf(x.z, weights[k + 2], sum[r]);
+            sum[r] = fmaf(x.w, weights[k + 3], sum[r]);
+        }
 }
 
 static __global__ void __launch_bounds__(THREADS) multiply_floats(sd_product_task t) {
