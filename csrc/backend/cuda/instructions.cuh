@@ -33,17 +33,12 @@ static __device__ __forceinline__ uint4 sd_load_once(const void *from) {
 }
 
 /* A kernel may begin before the one launched before it has ended. It reads and writes nothing that
- * others write until it has called this. */
+ * others write until it has called this. The kernel launched next may begin once all blocks of this
+ * one have called it, or ended. */
 static __device__ __forceinline__ void sd_wait_for_previous() {
 #if __CUDA_ARCH__ >= 900
-    cudaGridDependencySynchronize();
-#endif
-}
-
-/* The kernel launched next may begin, up to its wait, once all blocks of this one have said so. */
-static __device__ __forceinline__ void sd_let_next_begin() {
-#if __CUDA_ARCH__ >= 900
     cudaTriggerProgrammaticLaunchCompletion();
+    cudaGridDependencySynchronize();
 #endif
 }
 

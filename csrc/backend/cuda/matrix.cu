@@ -24,7 +24,6 @@ size_t sd_cuda_linear_scratch(const sd_limits *limits) {
 /* A thread has two outputs of a row, 16 apart. */
 static __global__ void __launch_bounds__(GATHER_THREADS) gather(sd_product_task t) {
     int pair = blockIdx.x * GATHER_THREADS + threadIdx.x, row = blockIdx.y;
-    sd_let_next_begin();
     sd_wait_for_previous();
     if (pair >= t.n_out / 2)
         return;
@@ -163,7 +162,6 @@ static __device__ __forceinline__ int token_of(int32_t token, const int32_t *bes
 static __global__ void __launch_bounds__(EMBED_THREADS)
     embed(sd_matrix m, size_t stride, const int32_t *token, const int32_t *best, float *x,
           size_t x_stride) {
-    sd_let_next_begin();
     sd_wait_for_previous();
     size_t from = (size_t)token_of(token[blockIdx.x], best) * stride;
     float *to = x + (size_t)blockIdx.x * x_stride;

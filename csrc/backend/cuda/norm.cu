@@ -43,7 +43,6 @@ static __global__ void __launch_bounds__(THREADS) norm(norm_task t) {
     SD_DYNAMIC_SHARED(float, weight);
     for (int i = threadIdx.x; i < t.width; i += THREADS)
         weight[i] = t.weight[i];
-    sd_let_next_begin();
     sd_wait_for_previous();
     int row = t.rows == NULL ? blockIdx.x : t.rows[blockIdx.x];
     const float *x = t.x + (size_t)row * t.x_stride;

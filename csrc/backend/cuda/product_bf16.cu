@@ -123,7 +123,6 @@ static __device__ __forceinline__ void add_slice(const sd_product_task &t, const
 static __device__ __forceinline__ void start(const queue &q, int first) {
     for (int i = 0; i < DEPTH; i++)
         fetch(q, first + i);
-    sd_let_next_begin();
     sd_wait_for_previous();
 }
 

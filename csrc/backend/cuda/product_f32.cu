@@ -39,7 +39,6 @@ static __global__ void __launch_bounds__(THREADS) multiply_floats(sd_product_tas
     int output = blockIdx.x * SD_TILE_OUTPUTS, row = blockIdx.y * ROWS;
     const float *in[ROWS];
     float sum[ROWS];
-    sd_let_next_begin();
     sd_wait_for_previous();
     for (int r = 0; r < ROWS; r++) {
         in[r] = (const float *)t.in + sd_row_at(t, row + r);
