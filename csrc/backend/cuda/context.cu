@@ -104,6 +104,7 @@ static void cuda_close(sd_backend *b) {
     sd_cuda_steps_free(c);
     sd_cublas_close(c);
     sd_cuda_filling_free(c);
+    sd_cuda_judging_free(c);
     (void)cudaFree(c->logits);
     (void)cudaFree(c->best);
     (void)cudaFree(c->scratch);
