@@ -138,6 +138,7 @@ size_t sd_cuda_attention_scratch(const sd_limits *limits);
 /* head.cu */
 void sd_cuda_head(sd_backend *b, const sd_head *head);
 size_t sd_cuda_head_scratch(const sd_limits *limits);
+size_t sd_cuda_head_results(const sd_limits *limits); /* bytes of it that wait to be fetched */
 
 /* verify.cu */
 void sd_cuda_verify(sd_backend *b, const sd_judged *trees, int n_trees);
