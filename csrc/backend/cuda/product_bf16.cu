@@ -196,8 +196,10 @@ static __global__ void __launch_bounds__(WIDE_WARPS * 32, 3) multiply_wide(sd_pr
     SD_DYNAMIC_SHARED(uint4, shared);
     int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
     int output = blockIdx.x * WIDE_OUTPUTS + warp * SD_TILE_OUTPUTS;
-    if (output >= t.n_out)
+    if (output >= t.n_out) {
+        sd_wait_for_previous();
         return;
+    }
     queue q = queue_of(t, output, t.n_steps, shared + warp * WIDE_VECTORS(TILES));
     float4 *total = reinterpret_cast<float4 *>(q.vectors + QUEUE_VECTORS);
     uint4 x[TILES];
@@ -240,8 +242,10 @@ static __global__ void __launch_bounds__(WIDE_WARPS * 32, 3) multiply_slice(sd_p
     SD_DYNAMIC_SHARED(uint4, shared);
     int warp = threadIdx.x / 32, output = blockIdx.x * WIDE_OUTPUTS + warp * SD_TILE_OUTPUTS;
     int slice = blockIdx.y;
-    if (output >= t.n_out)
+    if (output >= t.n_out) {
+        sd_wait_for_previous();
         return;
+    }
     int first = sd_first_step(t, slice), end = sd_first_step(t, slice + 1);
     queue q = queue_of(t, output, end, shared + warp * QUEUE_VECTORS);
     sums<TILES> s;
