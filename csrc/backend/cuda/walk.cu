@@ -200,6 +200,7 @@ static __device__ __forceinline__ bool judge_children(const sd_walk &k, int node
 /* Only the path to `last` stays accepted. */
 static __device__ __forceinline__ void keep_path(const sd_walk &k, verdict *v, int last) {
     uint8_t *outcome = k.w->outcome + k.t->first_item;
+    __syncthreads(); /* some may still be reading what now changes */
     for (int i = 1 + (int)threadIdx.x; i < k.t->n_nodes; i += THREADS)
         if (outcome[i] == SD_NODE_ACCEPTED)
             outcome[i] = SD_NODE_REJECTED;
