@@ -135,7 +135,7 @@ void sd_cuda_move(sd_backend *b, const sd_kv_layers *layers, void *kv, const int
                   const int32_t *to, int n);
 void sd_cuda_copy(sd_backend *b, const sd_kv_layers *layers, void *to, const void *from, int n);
 int sd_cuda_tile_rows(const sd_kv_shape *shape, int n_rows); /* of a tile, for a step's rows */
-#define SD_CUDA_SPLIT 256 /* positions that one block of a split attends to */
+#define SD_CUDA_SPLIT 128 /* positions that one block of a split attends to */
 size_t sd_cuda_attention_scratch(const sd_limits *limits);
 
 /* head.cu */
