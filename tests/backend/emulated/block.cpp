@@ -1,7 +1,9 @@
-/* A block of threads as fibers. Every meeting of threads ends a fiber's turn; who runs next is drawn
- * from the seed, so that whatever the program does not order comes in many orders. */
+/* A block of threads as fibers. Every meeting of threads ends a fiber's turn; who runs next is
+ * drawn from the seed, so that whatever the program does not order comes in many orders. */
+#include <csignal>
 #include <cstdlib>
 #include <sys/mman.h>
+#include <vector>
 
 #include <cuda_runtime.h>
 
@@ -30,10 +32,19 @@ __asm__(".text\n"
         "    popq %r12\n    popq %rbx\n    popq %rbp\n"
         "    ret\n");
 
+struct async_copy {
+    void *to;
+    const void *from;
+    size_t bytes;
+    int group;
+};
+
 struct fiber {
     void *left; /* its stack where its last turn ended */
     uint3 index;
     bool has_waited; /* for the kernel before */
+    int n_groups;    /* of copies committed */
+    std::vector<async_copy> copies;
 };
 
 /* Lanes are bits. A lane that has not returned is ready, or it waits for its warp or its block. */
@@ -53,10 +64,12 @@ static struct {
     warp warps[THREADS_MAX / WARP];
     int n_threads, n_warps;
     int n_live, n_wait_for_block;
-    int current; /* thread */
+    int current;     /* thread */
     void *scheduler; /* its stack */
     uint64_t random;
     uint64_t n_launches;
+    char signal_stack[64 << 10];
+    stack_t stack_before;
 } block;
 
 static uint64_t draw() {
@@ -156,6 +169,35 @@ static void leave() {
         complete_block();
 }
 
+/* --- copies that a thread does not wait for --- */
+
+/* They may happen at once, or as late as they are waited for: here the one or the other. */
+void emulated_copy_async(void *shared, const void *global, size_t bytes) {
+    fiber *f = &block.fibers[block.current];
+    if ((reinterpret_cast<uintptr_t>(shared) | reinterpret_cast<uintptr_t>(global)) % bytes != 0)
+        emulated_die("%s: sd_copy_async at an address that is not a multiple of %zu", name(),
+                     bytes);
+    if (draw() % 2 == 0)
+        memcpy(shared, global, bytes);
+    else
+        f->copies.push_back({shared, global, bytes, f->n_groups});
+}
+
+void emulated_copy_commit() {
+    block.fibers[block.current].n_groups++;
+}
+
+void emulated_copy_wait(int n_latest) {
+    fiber *f = &block.fibers[block.current];
+    std::vector<async_copy> later;
+    for (const async_copy &c : f->copies)
+        if (c.group < f->n_groups - n_latest)
+            memcpy(c.to, c.from, c.bytes);
+        else
+            later.push_back(c);
+    f->copies.swap(later);
+}
+
 /* --- turns --- */
 
 static void run_thread() {
@@ -206,6 +248,8 @@ static void begin_threads() {
         block.fibers[i].left = fresh_stack(i);
         block.fibers[i].index = {u % size.x, u / size.x % size.y, u / size.x / size.y};
         block.fibers[i].has_waited = false;
+        block.fibers[i].n_groups = 0;
+        block.fibers[i].copies.clear();
     }
     for (int i = 0; i < block.n_warps; i++) {
         int lanes = block.n_threads - i * WARP;
@@ -240,6 +284,32 @@ static void run_block() {
 
 /* --- launches --- */
 
+/* A page that is nobody's: beside memory of a device or below a thread's stack. */
+static void on_fault(int) {
+    emulated_die("%s: thread %d of block (%u, %u, %u) touches memory that is not its own, or at an "
+                 "address that is not a multiple of what it loads",
+                 name(), block.current, blockIdx.x, blockIdx.y, blockIdx.z);
+}
+
+/* The handlers that are there come back with the end of the launch. */
+static void handle_faults(struct sigaction before[2]) {
+    struct sigaction action = {};
+    action.sa_handler = on_fault;
+    action.sa_flags = SA_ONSTACK | SA_NODEFER;
+    stack_t stack = {};
+    stack.ss_sp = block.signal_stack;
+    stack.ss_size = sizeof block.signal_stack;
+    sigaltstack(&stack, &block.stack_before);
+    sigaction(SIGSEGV, &action, &before[0]);
+    sigaction(SIGBUS, &action, &before[1]);
+}
+
+static void restore_faults(const struct sigaction before[2]) {
+    sigaction(SIGSEGV, &before[0], NULL);
+    sigaction(SIGBUS, &before[1], NULL);
+    sigaltstack(&block.stack_before, NULL);
+}
+
 static void make_room() {
     size_t each = STACK_BYTES + GUARD_BYTES;
     void *stacks = mmap(NULL, each * THREADS_MAX, PROT_READ | PROT_WRITE,
@@ -264,8 +334,11 @@ void emulated_run(const emulated_launch &launch) {
     block.n_warps = (block.n_threads + WARP - 1) / WARP;
     memset(block.shared, 0xa5, EMULATED_SHARED_BYTES + 2 * GUARD_BYTES);
     block.shared_begin = block.shared + GUARD_BYTES;
+    struct sigaction before[2];
+    handle_faults(before);
     for (blockIdx.z = 0; blockIdx.z < gridDim.z; blockIdx.z++)
         for (blockIdx.y = 0; blockIdx.y < gridDim.y; blockIdx.y++)
             for (blockIdx.x = 0; blockIdx.x < gridDim.x; blockIdx.x++)
                 run_block();
+    restore_faults(before);
 }

@@ -68,10 +68,14 @@ static int set_workspace(void *, void *workspace, size_t bytes) {
 static int gemm(void *h, int op_a, int op_b, int m, int n, int k, const void *alpha, const void *a,
                 int type_a, int lda, const void *b, int type_b, int ldb, const void *beta, void *c,
                 int type_c, int ldc, int, int) {
-    product p = {{a, lda, type_a == 14, op_a == 1}, {b, ldb, type_b == 14, op_b == 1},
-                 static_cast<float *>(c),           ldc,
-                 m,                                 n,
-                 k,                                 *static_cast<const float *>(alpha),
+    product p = {{a, lda, type_a == 14, op_a == 1},
+                 {b, ldb, type_b == 14, op_b == 1},
+                 static_cast<float *>(c),
+                 ldc,
+                 m,
+                 n,
+                 k,
+                 *static_cast<const float *>(alpha),
                  *static_cast<const float *>(beta)};
     if (type_c != 0 || type_a != type_b || m <= 0 || n <= 0 || k <= 0)
         return FAILED;
@@ -98,8 +102,10 @@ void *emulated_find_function(void *, const char *name) {
         const char *name;
         void *function;
     } all[] = {
-        {"cublasCreate_v2", address(create)},       {"cublasDestroy_v2", address(destroy)},
-        {"cublasSetStream_v2", address(set_stream)}, {"cublasSetWorkspace_v2", address(set_workspace)},
+        {"cublasCreate_v2", address(create)},
+        {"cublasDestroy_v2", address(destroy)},
+        {"cublasSetStream_v2", address(set_stream)},
+        {"cublasSetWorkspace_v2", address(set_workspace)},
         {"cublasGemmEx", address(gemm)},
     };
     for (const auto &f : all)

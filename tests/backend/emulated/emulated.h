@@ -35,15 +35,18 @@ void emulated_run(const emulated_launch &launch);
 
 enum emulated_meeting { EMULATED_SYNCWARP, EMULATED_SHUFFLE, EMULATED_BALLOT, EMULATED_MMA };
 
-/* Called by threads. A meeting lasts until all threads of the warp that have not returned are there;
- * the result is what each brought, by lane, and holds until the next meeting. The last to come calls
- * `complete`, if there is one, before the others go on. */
+/* Called by threads. A meeting lasts until all threads of the warp that have not returned are
+ * there; the result is what each brought, by lane, and holds until the next meeting. The last to
+ * come calls `complete`, if there is one, before the others go on. */
 const uint64_t *emulated_meet_warp(emulated_meeting meeting, unsigned mask, uint64_t brought,
                                    void (*complete)(const uint64_t brought[32]));
 void emulated_meet_block();
 int emulated_lane();
 unsigned char *emulated_shared(); /* the block's dynamic shared memory */
 void emulated_wait_for_previous();
+void emulated_copy_async(void *shared, const void *global, size_t bytes);
+void emulated_copy_commit();
+void emulated_copy_wait(int n_latest);
 
 /* d += a b for a warp: brought are addresses of emulated_tile. mma.cpp. */
 struct emulated_tile {

@@ -84,16 +84,27 @@ cudaError_t cudaGetDeviceProperties(cudaDeviceProp *properties, int device) {
 }
 
 cudaError_t cudaDeviceGetAttribute(int *value, cudaDeviceAttr attribute, int device) {
-    static const std::map<cudaDeviceAttr, int> values = {
-        {cudaDevAttrComputeCapabilityMajor, 9},
-        {cudaDevAttrComputeCapabilityMinor, 0},
-        {cudaDevAttrMultiProcessorCount, 4},
-        {cudaDevAttrMaxSharedMemoryPerBlockOptin, EMULATED_SHARED_BYTES},
-        {cudaDevAttrL2CacheSize, 50 << 20},
-    };
-    if (!is_device(device) || values.count(attribute) == 0)
+    if (!is_device(device))
+        return emulated_end(cudaErrorInvalidDevice);
+    switch (attribute) {
+    case cudaDevAttrComputeCapabilityMajor:
+        *value = 9;
+        break;
+    case cudaDevAttrComputeCapabilityMinor:
+        *value = 0;
+        break;
+    case cudaDevAttrMultiProcessorCount:
+        *value = 4;
+        break;
+    case cudaDevAttrMaxSharedMemoryPerBlockOptin:
+        *value = EMULATED_SHARED_BYTES;
+        break;
+    case cudaDevAttrL2CacheSize:
+        *value = 50 << 20;
+        break;
+    default:
         return emulated_end(cudaErrorInvalidValue);
-    *value = values.at(attribute);
+    }
     return emulated_end(cudaSuccess);
 }
 
@@ -154,8 +165,8 @@ static void check_guard(const unsigned char *begin, const allocation *a) {
     const unsigned char *end = a->pages + a->pages_bytes;
     for (const unsigned char *p = a->pages; p < begin; p++)
         if (*p != GUARD_BYTE)
-            emulated_die("%zu bytes before memory of %zu bytes were written",
-                         (size_t)(begin - p), a->bytes);
+            emulated_die("%zu bytes before memory of %zu bytes were written", (size_t)(begin - p),
+                         a->bytes);
     for (const unsigned char *p = begin + a->bytes; p < end; p++)
         if (*p != GUARD_BYTE)
             emulated_die("byte %zu of memory of %zu bytes was written", (size_t)(p - begin),

@@ -43,9 +43,8 @@ static void scatter(const matrices *m, const uint64_t brought[32]) {
     }
 }
 
-/* fmaf is a call where the processor may lack the instruction. */
-__attribute__((target_clones("arch=haswell", "default"), optimize("O3"))) static void
-multiply(matrices *m) {
+/* Vectors, for nearly all of an emulated model's time goes here. */
+__attribute__((optimize("O3"))) static void multiply(matrices *m) {
     for (int row = 0; row < 16; row++)
         for (int k = 0; k < 16; k++)
             for (int column = 0; column < 8; column++)

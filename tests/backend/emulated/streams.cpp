@@ -280,9 +280,12 @@ cudaError_t cudaMemcpy2DAsync(void *to, size_t to_pitch, const void *from, size_
                               size_t width, size_t height, cudaMemcpyKind kind,
                               cudaStream_t stream) {
     lock guard(emulated_lock);
-    copy c = {static_cast<unsigned char *>(to),         to_pitch,
-              static_cast<const unsigned char *>(from), from_pitch,
-              width,                                    height};
+    copy c = {static_cast<unsigned char *>(to),
+              to_pitch,
+              static_cast<const unsigned char *>(from),
+              from_pitch,
+              width,
+              height};
     return emulated_end(enqueue_copy(stream, c, kind));
 }
 

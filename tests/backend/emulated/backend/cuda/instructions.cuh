@@ -24,10 +24,16 @@ static inline void sd_wait_for_previous() {
 }
 
 static inline void sd_copy_async(void *shared, const void *global) {
-    memcpy(shared, global, 16);
+    emulated_copy_async(shared, global, 16);
 }
-static inline void sd_copy_commit() {}
-template <int N> static inline void sd_copy_wait() {}
+
+static inline void sd_copy_commit() {
+    emulated_copy_commit();
+}
+
+template <int N> static inline void sd_copy_wait() {
+    emulated_copy_wait(N);
+}
 
 template <typename... P, typename... A>
 cudaError_t sd_launch_kernel(void (*kernel)(P...), bool overlaps, cudaStream_t stream, dim3 grid,
