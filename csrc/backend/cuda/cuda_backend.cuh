@@ -20,8 +20,8 @@ struct sd_cuda_tile {
     int32_t is_line[2]; /* by is_near: each row sees the pending rows up to itself, and no other */
 };
 
-/* What rows see, whole or through the window. `first` is a position: from n_all on that of the first
- * pending row that is seen, were those before it kept. */
+/* What rows see, whole or through the window. `first` is a position: from n_all on that of the
+ * first pending row that is seen, were those before it kept. */
 struct sd_cuda_sight {
     const int32_t *first;    /* [rows] */
     const uint64_t *visible; /* [rows][n_words], bit j for slot n_all + j */
@@ -43,6 +43,7 @@ struct sd_cuda_view {
 struct sd_cuda_graphs;
 struct sd_cuda_staging;
 struct sd_cuda_filling;
+struct sd_cuda_judging;
 struct sd_cublas;
 
 struct sd_cuda {
@@ -52,14 +53,14 @@ struct sd_cuda {
     int multiprocessors;
     bool overlaps; /* kernels may begin before the last one has ended */
     cudaStream_t stream;
-    sd_cublas *cublas; /* cublas.cuh; NULL where no prompts are read or there is none */
+    sd_cublas *cublas;   /* cublas.cuh; NULL where no prompts are read or there is none */
     cudaError_t failure; /* the first since the last `finish` */
 
     sd_limits limits;
-    float *logits;   /* [logit_rows][vocab] */
+    float *logits; /* [logit_rows][vocab] */
     int logit_rows;
-    int32_t *best;   /* [rows] what the last head with k = 1 has found, for the next step to follow */
-    char *scratch;   /* of attention, head and verify, one after the other */
+    int32_t *best; /* [rows] what the last head with k = 1 has found, for the next step to follow */
+    char *scratch; /* of attention, head and verify, one after the other */
     size_t scratch_bytes;
 
     /* The step at hand: rows and outputs as launched, at least as many as there are. */
@@ -73,6 +74,7 @@ struct sd_cuda {
     sd_cuda_staging *staging;
     sd_cuda_graphs *graphs;
     sd_cuda_filling *filling; /* filling.cu; NULL until something is filled */
+    sd_cuda_judging *judging; /* verify.cu: what steps that are not finished will have judged */
 };
 
 static inline sd_cuda *sd_cuda_of(sd_backend *b) {
@@ -98,7 +100,8 @@ sd_status sd_cuda_start(const sd_cuda_host *host, int index, sd_backend **backen
 
 /* step.cu: `bytes` from the card to the host once the step is finished. */
 void sd_cuda_download(sd_cuda *c, void *to, const void *from, size_t bytes);
-/* The same for rows of `width` bytes, `stride` bytes apart on the card; one after the other here. */
+/* The same for rows of `width` bytes, `stride` bytes apart on the card; one after the other here.
+ */
 void sd_cuda_download_rows(sd_cuda *c, void *to, const void *from, size_t stride, size_t width,
                            int n_rows);
 /* `bytes` from the host to the card, in the order of launches; `from` may change afterwards. */
@@ -134,7 +137,7 @@ void sd_cuda_move(sd_backend *b, const sd_kv_layers *layers, void *kv, const int
                   const int32_t *to, int n);
 void sd_cuda_copy(sd_backend *b, const sd_kv_layers *layers, void *to, const void *from, int n);
 int sd_cuda_tile_rows(const sd_kv_shape *shape, int n_rows); /* of a tile, for a step's rows */
-#define SD_CUDA_SPLIT 256 /* positions that one block of a split attends to */
+#define SD_CUDA_SPLIT 128 /* positions that one block of a split attends to */
 size_t sd_cuda_attention_scratch(const sd_limits *limits);
 
 /* head.cu */
@@ -145,5 +148,6 @@ size_t sd_cuda_head_results(const sd_limits *limits); /* bytes of it that wait t
 /* verify.cu */
 void sd_cuda_verify(sd_backend *b, const sd_judged *trees, int n_trees);
 size_t sd_cuda_verify_scratch(const sd_limits *limits);
+void sd_cuda_judging_free(sd_cuda *c); /* there may be nothing */
 
 #endif
