@@ -17,9 +17,11 @@ struct sd_cuda_tile {
     int32_t span;
     int32_t row; /* within the span */
     int32_t n_rows;
+    int32_t is_line[2]; /* by is_near: each row sees the pending rows up to itself, and no other */
 };
 
-/* What rows see, whole or through the window. */
+/* What rows see, whole or through the window. `first` is a position: from n_all on that of the first
+ * pending row that is seen, were those before it kept. */
 struct sd_cuda_sight {
     const int32_t *first;    /* [rows] */
     const uint64_t *visible; /* [rows][n_words], bit j for slot n_all + j */

@@ -162,6 +162,19 @@ static sd_cuda_key key_of(const sd_cuda *c, const sd_step *s) {
     return k;
 }
 
+static int count_visible(const sd_span *s, int row) {
+    int n = 0;
+    for (int i = 0; i < s->n_words; i++)
+        n += __builtin_popcountll(s->visible[(size_t)row * (size_t)s->n_words + (size_t)i]);
+    return n;
+}
+
+/* The first position that a row sees; what a window hides of the pending rows comes before it. */
+static int first_position(const sd_span *whole, const sd_span *seen, int row) {
+    int n_hidden = seen == whole ? 0 : count_visible(whole, row) - count_visible(seen, row);
+    return n_hidden > 0 ? whole->n_all + n_hidden : seen->first == NULL ? 0 : seen->first[row];
+}
+
 static void pack_span(char *up, const layout *l, const sd_step *s, int i, int n_words) {
     const sd_span *span = &s->spans[i];
     at<sd_cuda_span>(up, l->spans)[i] = {(char *)span->kv, span->first_row, span->n_rows,
@@ -171,7 +184,7 @@ static void pack_span(char *up, const layout *l, const sd_step *s, int i, int n_
         int words = n_words < seen->n_words ? n_words : seen->n_words;
         for (int r = 0; r < seen->n_rows; r++) {
             size_t row = (size_t)(seen->first_row + r);
-            at<int32_t>(up, l->first[near])[row] = seen->first == NULL ? 0 : seen->first[r];
+            at<int32_t>(up, l->first[near])[row] = first_position(span, seen, r);
             memcpy(at<uint64_t>(up, l->visible[near]) + row * (size_t)n_words,
                    seen->visible + (size_t)r * (size_t)seen->n_words,
                    (size_t)words * sizeof(uint64_t));
@@ -181,13 +194,35 @@ static void pack_span(char *up, const layout *l, const sd_step *s, int i, int n_
         at<int32_t>(up, l->span_of)[span->first_row + r] = i;
 }
 
+/* Rows [row, end) of a span: does each see the pending rows up to itself, and nothing else? */
+static bool is_line(const sd_span *s, int row, int end) {
+    for (; row < end; row++) {
+        const uint64_t *visible = s->visible + (size_t)row * (size_t)s->n_words;
+        int n_seen = s->first_slot - s->n_all + row + 1;
+        for (int i = 0; i < s->n_words; i++) {
+            int left = n_seen - i * 64;
+            uint64_t line = left >= 64 ? ~(uint64_t)0 : left <= 0 ? 0 : ((uint64_t)1 << left) - 1;
+            if (visible[i] != line)
+                return false;
+        }
+    }
+    return true;
+}
+
+static sd_cuda_tile tile_at(const sd_step *s, int span, int row, int n_rows) {
+    const sd_span *near = s->near_spans != NULL ? &s->near_spans[span] : NULL;
+    return {span, row, n_rows,
+            {is_line(&s->spans[span], row, row + n_rows),
+             near != NULL && is_line(near, row, row + n_rows)}};
+}
+
 static void pack_tiles(const sd_cuda *c, char *up, const layout *l, const sd_step *s) {
     sd_cuda_tile *tiles = at<sd_cuda_tile>(up, l->tiles);
     int tile = sd_cuda_tile_rows(&c->limits.shape, s->n_rows);
     for (int i = 0; i < s->n_spans; i++)
         for (int row = 0; row < s->spans[i].n_rows; row += tile) {
             int left = s->spans[i].n_rows - row;
-            *tiles++ = {i, row, left < tile ? left : tile};
+            *tiles++ = tile_at(s, i, row, left < tile ? left : tile);
         }
 }
 
