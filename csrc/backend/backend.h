@@ -1,14 +1,14 @@
 /* What a device does for a transformer: one table of operations, one implementation per device.
  *
- * Memory that an operation works on is the device's, from `alloc`. Rows of floats and of activations
- * are `stride` values apart; activations, what meets a matrix, have the matrix's number format, and
- * are zero from their width up to sd_padded(width).
+ * Memory that an operation works on is the device's, from `alloc`. Rows of floats and of
+ * activations are `stride` values apart; activations, what meets a matrix, have the matrix's number
+ * format, and are zero from their width up to sd_padded(width).
  *
- * A forward is a step: `begin`, operations, `end`. What differs from step to step is told to `begin`
- * alone, so that a device may record the operations of one step and repeat them for another that
- * asks for the same ones with the same arguments. A device may work later than it is told to: what
- * the operations of some steps write to the host is there after `finish`, which also says whether
- * all went well.
+ * A forward is a step: `begin`, operations, `end`. What differs from step to step is told to
+ * `begin` alone, so that a device may record the operations of one step and repeat them for another
+ * that asks for the same ones with the same arguments. A device may work later than it is told to:
+ * what the operations of some steps write to the host is there after `finish`, which also says
+ * whether all went well.
  *
  * Every operation keeps this promise: what one row gets does not depend on which or how many other
  * rows there are, nor on the number of threads. The one exception is a step that reads a prompt, on
@@ -188,7 +188,7 @@ typedef struct {
 typedef struct {
     sd_kv_shape shape;
     int n_rows;
-    int n_words;  /* of a row's mask */
+    int n_words; /* of a row's mask */
     int n_spans;
     int vocab;    /* of the head, padding included */
     int n_judged; /* output rows that `verify` may be about; 0 where it is not used */

@@ -126,8 +126,7 @@ static sd_status make(sd_decoder *d) {
     d->max_rows = o->max_batch * d->max_nodes;
     d->vocab = d->model->config.vocab_size;
     d->reads_logits = o->rule.sampling.temperature > 0 || has_penalty(o);
-    d->judges_there =
-        d->reads_logits && !has_penalty(o) && d->model->backend->verify != NULL;
+    d->judges_there = d->reads_logits && !has_penalty(o) && d->model->backend->verify != NULL;
     SD_TRY(sd_vocab_check(d->vocab));
     SD_TRY(check_drafter(d));
     sd_cache_limits limits = {
@@ -171,9 +170,9 @@ sd_status sd_decoder_new(const sd_model *model, const sd_rows *rows, sd_drafter 
 void sd_decoder_free(sd_decoder *d) {
     if (d == NULL)
         return;
-    void *blocks[] = {d->active,     d->sequence, d->start,  d->token, d->parent, d->best,
-                      d->best_logit, d->logits,   d->tapped, d->tasks, d->news,   d->path,
-                      d->judged};
+    void *blocks[] = {d->active, d->sequence,   d->start,  d->token,  d->parent,
+                      d->best,   d->best_logit, d->logits, d->tapped, d->tasks,
+                      d->news,   d->path,       d->judged};
     for (size_t i = 0; i < sizeof blocks / sizeof *blocks; i++)
         sd_free(blocks[i]);
     for (int i = 0; d->places != NULL && i < d->options.max_batch; i++)

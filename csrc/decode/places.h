@@ -18,7 +18,7 @@ typedef struct {
     int n_whole; /* of these, the first ones that whole steps of a prompt have read */
     sd_proposal proposal;
     sd_tree tree;
-    int first_row; /* of the tree's rows in the batch */
+    int first_row;      /* of the tree's rows in the batch */
     sd_rule asked_rule; /* the same with the method that suits the tree */
     sd_verify_input question;
     sd_verdict verdict;

@@ -184,9 +184,10 @@ static sd_status verify_place(const sd_decoder *d, sd_place *p) {
 }
 
 static sd_status take_verdict(const sd_place *p) {
-    SD_REQUIRE(p->verdict.bonus >= 0, BAD_ARGUMENT,
-               "the target's logits are not numbers, or the drafter's probabilities do not sum to 1 "
-               "or give a drafted token none");
+    SD_REQUIRE(
+        p->verdict.bonus >= 0, BAD_ARGUMENT,
+        "the target's logits are not numbers, or the drafter's probabilities do not sum to 1 "
+        "or give a drafted token none");
     return SD_OK;
 }
 

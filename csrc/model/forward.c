@@ -136,8 +136,7 @@ static sd_status check_rows(const sd_cache *c, const sd_batch *b, int part) {
         int own = s->n_pending + r - b->start[part];
         if (b->token != NULL)
             SD_REQUIRE(b->token[r] >= -c->n_best && b->token[r] < c->model->config.vocab_size,
-                       BAD_ARGUMENT,
-                       "tokens[%d] is %d: the vocabulary has %d", r, b->token[r],
+                       BAD_ARGUMENT, "tokens[%d] is %d: the vocabulary has %d", r, b->token[r],
                        c->model->config.vocab_size);
         if (b->parent != NULL)
             SD_REQUIRE(b->parent[r] >= -1 && b->parent[r] < own, BAD_ARGUMENT,
@@ -262,8 +261,8 @@ static void turn_rows(sd_cache *c, const sd_batch *b) {
     for (int part = 0; part < b->n_parts; part++) {
         const sd_sequence *s = &c->sequences[b->sequence[part]];
         for (int r = b->start[part]; r < b->start[part + 1]; r++)
-            look_up(c, s->position[s->n_pending + r - b->start[part]],
-                    w->cosine + (size_t)r * half, w->sine + (size_t)r * half);
+            look_up(c, s->position[s->n_pending + r - b->start[part]], w->cosine + (size_t)r * half,
+                    w->sine + (size_t)r * half);
     }
 }
 
@@ -305,10 +304,9 @@ static void attend(sd_cache *c, int layer) {
                                               .k_norm = l->k_norm,
                                               .epsilon = m->norm_epsilon,
                                               .q = w->q});
-    c->backend->attention(c->backend, &(sd_attention){.place = place,
-                                                      .q = w->q,
-                                                      .out = w->mixed,
-                                                      .out_stride = w->mixed_stride});
+    c->backend->attention(
+        c->backend,
+        &(sd_attention){.place = place, .q = w->q, .out = w->mixed, .out_stride = w->mixed_stride});
     c->backend->linear(c->backend, &(sd_linear){.matrix = &l->output,
                                                 .bias = l->output_bias,
                                                 .in = w->mixed,

@@ -9,7 +9,7 @@
 typedef struct {
     int n_parts;
     const int32_t *sequence;
-    const int32_t *start;   /* [n_parts + 1], from 0 */
+    const int32_t *start; /* [n_parts + 1], from 0 */
     /* [rows]; one below 0 is the best token of output row -1 - token of the forward before, which
      * asked for k = 1. NULL, and then */
     const int32_t *token;

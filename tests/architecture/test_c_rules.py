@@ -23,7 +23,7 @@ CALL_ALLOWED = {
 
 # What depends on the processor, on Python's version or on the language of the includer.
 CONDITIONS_ALLOWED = re.compile(
-    r"__x86_64__|__cplusplus|__CUDACC__|PY_VERSION_HEX|Py_GIL_DISABLED|NPY_\w+|NUMPY_TABLE_OWNER"
+    r"__x86_64__|__cplusplus|__CUDACC__|__CUDA_ARCH__|PY_VERSION_HEX|Py_GIL_DISABLED|NPY_\w+|NUMPY_TABLE_OWNER"
 )
 
 
@@ -36,7 +36,7 @@ def wrong_guards(files: Sources) -> list[str]:
     return [
         path
         for path, text in files.items()
-        if path.endswith(".h")
+        if path.endswith((".h", ".cuh"))
         and path not in GUARDLESS
         and not re.search(f"^#ifndef {guard_of(path)}\n#define {guard_of(path)}$", text, re.M)
     ]

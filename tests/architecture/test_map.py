@@ -6,7 +6,7 @@ from pathlib import PurePath
 
 from support.repository import ROOT, c_sources
 
-FILE_NAME = re.compile(r"`([\w.-]+\.(?:c|h|cu|pyi))`")
+FILE_NAME = re.compile(r"`([\w.-]+\.(?:c|h|cu|cuh|pyi))`")
 
 
 def map_mistakes(text: str, names: list[str]) -> list[str]:

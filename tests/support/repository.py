@@ -26,6 +26,6 @@ def c_sources() -> Sources:
     """The C and CUDA files of the library, by their path below csrc."""
     return {
         path.removeprefix("csrc/"): text
-        for path, text in sources(".c", ".h", ".cu").items()
+        for path, text in sources(".c", ".h", ".cu", ".cuh").items()
         if path.startswith("csrc/")
     }

@@ -240,8 +240,8 @@ static void weigh(const attention_work *w, const tile *t, const desk *d, int fro
     const sd_attention *a = w->attention;
     const sd_kv_shape *s = w->shape;
     int group = group_of(s), n = to - from;
-    size_t row = (size_t)t->kv_head * (size_t)w->cpu->step.n_rows +
-                 (size_t)(t->span->first_row + t->row);
+    size_t row =
+        (size_t)t->kv_head * (size_t)w->cpu->step.n_rows + (size_t)(t->span->first_row + t->row);
     sd_product p = {
         .x = (const sd_word *)a->q + row * (size_t)group * key_words(s),
         .x_stride = key_words(s),

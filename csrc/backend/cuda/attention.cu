@@ -1,14 +1,14 @@
 /* Attention: who does it, and how what several blocks have found of a row is joined. */
 #include "backend/cuda/kv.cuh"
 
-#define SPLIT_ROWS 64                   /* the most rows that are split over blocks */
+#define SPLIT_ROWS 64                    /* the most rows that are split over blocks */
 #define PARTIAL_BYTES ((size_t)64 << 20) /* the most that is kept of what blocks find */
 #define THREADS 32
 #define NUMBERS (SD_HEAD_MAX / THREADS)
 
 static size_t partial_bytes(const sd_kv_shape *s, int n_rows, int n_splits) {
-    return (size_t)n_rows * (size_t)n_splits * (size_t)s->n_heads *
-           (size_t)(sd_head_width(s) + 2) * sizeof(float);
+    return (size_t)n_rows * (size_t)n_splits * (size_t)s->n_heads * (size_t)(sd_head_width(s) + 2) *
+           sizeof(float);
 }
 
 size_t sd_cuda_attention_scratch(const sd_limits *m) {
@@ -27,8 +27,8 @@ static __global__ void __launch_bounds__(THREADS) join_splits(sd_attention_task 
         return;
     float most = -INFINITY, weights = 0, sum[NUMBERS] = {0}, scale = sd_score_scale(h);
     for (int split = 0; split < t.n_splits; split++) {
-        const float *p = t.partial + (((size_t)split * t.n_rows + row) * h.n_heads + head) *
-                                         (h.width + 2);
+        const float *p =
+            t.partial + (((size_t)split * t.n_rows + row) * h.n_heads + head) * (h.width + 2);
         sd_joint j = sd_join(most, p[h.width], scale);
         weights = weights * j.first + p[h.width + 1] * j.second;
         for (int i = 0; i < NUMBERS && lane + i * THREADS < h.width; i++)

@@ -12,18 +12,18 @@
  * gathered row by row, unless each row sees all rows before it: then slots are positions, and whole
  * prompts share their pages.
  *
- * Four warps work on 16 queries at a time: a quarter of a page's keys each for the scores, a quarter
- * of the columns each for the sums of values. */
+ * Four warps work on 16 queries at a time: a quarter of a page's keys each for the scores, a
+ * quarter of the columns each for the sums of values. */
 #include "backend/cuda/kv.cuh"
 
 #define PAGE 64
 #define WARPS 4
 #define THREADS (32 * WARPS)
-#define TILE 16          /* queries of an sd_mma */
-#define PAGE_STRIDE 72   /* of weights, so that rows begin in different banks */
+#define TILE 16        /* queries of an sd_mma */
+#define PAGE_STRIDE 72 /* of weights, so that rows begin in different banks */
 #define SCORE_STRIDE 68
-#define MORE 8           /* numbers between rows of keys and values, for the same reason */
-#define WIDE 128         /* heads up to here may have more than 16 queries at a time */
+#define MORE 8   /* numbers between rows of keys and values, for the same reason */
+#define WIDE 128 /* heads up to here may have more than 16 queries at a time */
 
 /* --- what a block has in shared memory --- */
 
@@ -33,7 +33,7 @@ struct desk {
     float *most, *weights;   /* [queries] of the split at hand */
     float *factor;           /* [queries] by which the page rescales what was there */
     float *all_most, *all_weights; /* [queries] of the splits before */
-    int *slot;               /* [PAGE] */
+    int *slot;                     /* [PAGE] */
     int stride;
 };
 
@@ -211,8 +211,8 @@ static __device__ __forceinline__ void score(const work &w, const desk &d, int m
         take_a(d.q + m * TILE * d.stride, d.stride, column, a);
 #pragma unroll
         for (int n = 0; n < 2; n++) {
-            const uint16_t *at = d.k + (warp * 16 + n * 8 + lane / 4) * d.stride + column +
-                                 lane % 4 * 2;
+            const uint16_t *at =
+                d.k + (warp * 16 + n * 8 + lane / 4) * d.stride + column + lane % 4 * 2;
             uint32_t b[2] = {pair(at), pair(at + 8)};
             sd_mma(s[n], a, b);
         }
@@ -239,8 +239,7 @@ static __device__ __forceinline__ float over_eight(float x, bool is_sum) {
 static __device__ __forceinline__ bool sees(const work &w, page p, int row, int position) {
     if (row >= w.tile.n_rows || (p.row >= 0 && row != p.row))
         return false;
-    return position >= first_of(w, row) &&
-           (position < w.span->n_all || position < end_of(w, row));
+    return position >= first_of(w, row) && (position < w.span->n_all || position < end_of(w, row));
 }
 
 /* Eight threads share a query: thread i has the positions i, i + 8, ... of the page. */
@@ -419,9 +418,8 @@ static __device__ __forceinline__ void put_partial(const work &w, const desk &d,
 
 /* What the split has found is added to what those before it have. */
 template <int QUERIES, int COLUMNS>
-static __device__ __forceinline__ void join(const work &w, const desk &d,
-                                            const sums<QUERIES, COLUMNS> &s,
-                                            sums<QUERIES, COLUMNS> &all) {
+static __device__ __forceinline__ void
+join(const work &w, const desk &d, const sums<QUERIES, COLUMNS> &s, sums<QUERIES, COLUMNS> &all) {
     int lane = threadIdx.x % 32;
     float scale = sd_score_scale(w.t->heads);
 #pragma unroll
@@ -522,8 +520,7 @@ int sd_cuda_tile_rows(const sd_kv_shape *shape, int n_rows) {
     return rows > 1 ? rows : 1;
 }
 
-template <int QUERIES, int COLUMNS>
-static void launch(sd_cuda *c, const sd_attention_task *t) {
+template <int QUERIES, int COLUMNS> static void launch(sd_cuda *c, const sd_attention_task *t) {
     const sd_heads *h = &t->heads;
     int at_once = h->group < QUERIES * TILE ? h->group : QUERIES * TILE;
     int chunks = (h->group + at_once - 1) / at_once;

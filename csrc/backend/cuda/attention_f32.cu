@@ -1,5 +1,5 @@
-/* Attention over floats: a warp for each row and head, key after key in the order of slots, which is
- * the order of positions. Plain, for floats are for comparing; bf16 is for speed. */
+/* Attention over floats: a warp for each row and head, key after key in the order of slots, which
+ * is the order of positions. Plain, for floats are for comparing; bf16 is for speed. */
 #include "backend/cuda/kv.cuh"
 
 #define THREADS 32

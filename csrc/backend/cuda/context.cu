@@ -56,10 +56,9 @@ static sd_status cuda_alloc(sd_backend *b, size_t bytes, void **memory) {
     }
     (void)cudaGetLastError();
     (void)cudaMemGetInfo(&n_free, &n_all);
-    return c->host->fail(SD_NO_MEMORY,
-                         "cuda:%d: %.1f MiB are needed, and %.1f MiB of the card's %.1f are free",
-                         c->device, (double)bytes / MEBIBYTE, (double)n_free / MEBIBYTE,
-                         (double)n_all / MEBIBYTE);
+    return c->host->fail(
+        SD_NO_MEMORY, "cuda:%d: %.1f MiB are needed, and %.1f MiB of the card's %.1f are free",
+        c->device, (double)bytes / MEBIBYTE, (double)n_free / MEBIBYTE, (double)n_all / MEBIBYTE);
 }
 
 static void cuda_release(sd_backend *b, void *memory) {

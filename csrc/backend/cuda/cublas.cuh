@@ -4,7 +4,8 @@
 
 #include "backend/cuda/cuda_backend.cuh"
 
-/* out[n_rows][n_out] = in[n_rows][n_in] weights[n_out][n_in]^T, or += it; rows are strides apart. */
+/* out[n_rows][n_out] = in[n_rows][n_in] weights[n_out][n_in]^T, or += it; rows are strides apart.
+ */
 struct sd_cublas_task {
     sd_dtype dtype; /* of weights and in; out is floats */
     const void *weights;

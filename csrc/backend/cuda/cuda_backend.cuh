@@ -20,8 +20,8 @@ struct sd_cuda_tile {
     int32_t is_line[2]; /* by is_near: each row sees the pending rows up to itself, and no other */
 };
 
-/* What rows see, whole or through the window. `first` is a position: from n_all on that of the first
- * pending row that is seen, were those before it kept. */
+/* What rows see, whole or through the window. `first` is a position: from n_all on that of the
+ * first pending row that is seen, were those before it kept. */
 struct sd_cuda_sight {
     const int32_t *first;    /* [rows] */
     const uint64_t *visible; /* [rows][n_words], bit j for slot n_all + j */
@@ -52,14 +52,14 @@ struct sd_cuda {
     int multiprocessors;
     bool overlaps; /* kernels may begin before the last one has ended */
     cudaStream_t stream;
-    sd_cublas *cublas; /* cublas.cuh; NULL where no prompts are read or there is none */
+    sd_cublas *cublas;   /* cublas.cuh; NULL where no prompts are read or there is none */
     cudaError_t failure; /* the first since the last `finish` */
 
     sd_limits limits;
-    float *logits;   /* [logit_rows][vocab] */
+    float *logits; /* [logit_rows][vocab] */
     int logit_rows;
-    int32_t *best;   /* [rows] what the last head with k = 1 has found, for the next step to follow */
-    char *scratch;   /* of attention, head and verify, one after the other */
+    int32_t *best; /* [rows] what the last head with k = 1 has found, for the next step to follow */
+    char *scratch; /* of attention, head and verify, one after the other */
     size_t scratch_bytes;
 
     /* The step at hand: rows and outputs as launched, at least as many as there are. */
@@ -98,7 +98,8 @@ sd_status sd_cuda_start(const sd_cuda_host *host, int index, sd_backend **backen
 
 /* step.cu: `bytes` from the card to the host once the step is finished. */
 void sd_cuda_download(sd_cuda *c, void *to, const void *from, size_t bytes);
-/* The same for rows of `width` bytes, `stride` bytes apart on the card; one after the other here. */
+/* The same for rows of `width` bytes, `stride` bytes apart on the card; one after the other here.
+ */
 void sd_cuda_download_rows(sd_cuda *c, void *to, const void *from, size_t stride, size_t width,
                            int n_rows);
 /* `bytes` from the host to the card, in the order of launches; `from` may change afterwards. */

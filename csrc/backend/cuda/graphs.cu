@@ -1,5 +1,5 @@
-/* Launches recorded in CUDA graphs. The first step of a key is launched, the second is recorded, and
- * from then on one launch repeats it: keys that come once cost no recording. */
+/* Launches recorded in CUDA graphs. The first step of a key is launched, the second is recorded,
+ * and from then on one launch repeats it: keys that come once cost no recording. */
 #include "backend/cuda/step.cuh"
 
 #include <cstring>

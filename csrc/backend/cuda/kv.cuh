@@ -1,6 +1,6 @@
-/* How keys and values lie on the card: for each head of them the keys of all slots, then the values,
- * each of a whole number of 16 numbers, zeros beyond the head's own. Queries lie in the same way, row
- * after row. Private to entering.cu and the attention's files. */
+/* How keys and values lie on the card: for each head of them the keys of all slots, then the
+ * values, each of a whole number of 16 numbers, zeros beyond the head's own. Queries lie in the
+ * same way, row after row. Private to entering.cu and the attention's files. */
 #ifndef SPECDEC_BACKEND_CUDA_KV_CUH
 #define SPECDEC_BACKEND_CUDA_KV_CUH
 

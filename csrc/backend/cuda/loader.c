@@ -46,8 +46,8 @@ sd_status sd_cuda_find(const sd_cuda_table **table) {
     Dl_info self;
     char path[PATH_BYTES];
     *table = NULL;
-    SD_REQUIRE(dladdr((const void *)&host, &self) != 0 && self.dli_fname != NULL,
-               UNSUPPORTED, "this library's own path is not known");
+    SD_REQUIRE(dladdr((const void *)&host, &self) != 0 && self.dli_fname != NULL, UNSUPPORTED,
+               "this library's own path is not known");
     const char *slash = strrchr(self.dli_fname, '/');
     int folder = slash != NULL ? (int)(slash - self.dli_fname) + 1 : 0;
     int n = snprintf(path, sizeof path, "%.*s%s", folder, self.dli_fname, LIBRARY);

@@ -5,7 +5,7 @@
 #include <cstring>
 #include <new>
 
-#define DOWNLOADS_MAX 128  /* of steps that are waited for together */
+#define DOWNLOADS_MAX 128 /* of steps that are waited for together */
 #define STEP_DOWNLOADS_MAX 16
 #define DOWN_BYTES ((size_t)1 << 20) /* what small results come back through */
 
@@ -82,8 +82,7 @@ static sd_cuda_view view_of(const sd_cuda *c, const layout *l, int n_words) {
     v.spans = at<sd_cuda_span>(card, l->spans);
     v.tiles = at<sd_cuda_tile>(card, l->tiles);
     for (int near = 0; near < 2; near++)
-        v.sight[near] = {at<int32_t>(card, l->first[near]),
-                         at<uint64_t>(card, l->visible[near])};
+        v.sight[near] = {at<int32_t>(card, l->first[near]), at<uint64_t>(card, l->visible[near])};
     v.n_words = n_words;
     return v;
 }
@@ -97,8 +96,8 @@ sd_status sd_cuda_steps_new(sd_cuda *c) {
     c->staging = new (std::nothrow) sd_cuda_staging();
     if (c->graphs == NULL || c->staging == NULL)
         return c->host->fail(SD_NO_MEMORY, "memory ran out");
-    sd_cuda_key most = {0, m->n_rows, m->n_rows, 2 * m->n_spans, 2 * (m->n_rows + m->n_spans), 0,
-                        2 * m->n_words};
+    sd_cuda_key most = {0, m->n_rows,     m->n_rows, 2 * m->n_spans, 2 * (m->n_rows + m->n_spans),
+                        0, 2 * m->n_words};
     c->staging->up_bytes = lay_out(&most, m->shape.head_dim).n_bytes;
     SD_TRY(c->base.alloc(&c->base, c->staging->up_bytes, &memory));
     c->staging->card = (char *)memory;
@@ -211,7 +210,9 @@ static bool is_line(const sd_span *s, int row, int end) {
 
 static sd_cuda_tile tile_at(const sd_step *s, int span, int row, int n_rows) {
     const sd_span *near = s->near_spans != NULL ? &s->near_spans[span] : NULL;
-    return {span, row, n_rows,
+    return {span,
+            row,
+            n_rows,
             {is_line(&s->spans[span], row, row + n_rows),
              near != NULL && is_line(near, row, row + n_rows)}};
 }
@@ -281,8 +282,8 @@ sd_status sd_cuda_begin(sd_cuda *c, const sd_step *step) {
     char *up = c->staging->up + c->staging->up_used;
     c->staging->up_used += l.n_bytes;
     pack(c, up, &l, step, &key);
-    sd_cuda_note(c, cudaMemcpyAsync(c->staging->card, up, l.n_bytes, cudaMemcpyHostToDevice,
-                                    c->stream));
+    sd_cuda_note(
+        c, cudaMemcpyAsync(c->staging->card, up, l.n_bytes, cudaMemcpyHostToDevice, c->stream));
     if (c->failure != cudaSuccess)
         return sd_cuda_settle(c);
     c->n_rows = key.n_rows;
@@ -301,8 +302,8 @@ sd_status sd_cuda_begin(sd_cuda *c, const sd_step *step) {
 /* --- moving data --- */
 
 static void copy_rows(sd_cuda *c, void *to, const download *d) {
-    sd_cuda_note(c, cudaMemcpy2DAsync(to, d->width, d->from, d->stride, d->width,
-                                      (size_t)d->n_rows, cudaMemcpyDeviceToHost, c->stream));
+    sd_cuda_note(c, cudaMemcpy2DAsync(to, d->width, d->from, d->stride, d->width, (size_t)d->n_rows,
+                                      cudaMemcpyDeviceToHost, c->stream));
 }
 
 /* A recorded step must not hold the host's addresses: its downloads follow at the end. */
@@ -350,8 +351,8 @@ void sd_cuda_write_rows(sd_backend *b, float *to, size_t stride, const float *fr
                                       (size_t)c->n_rows, cudaMemcpyHostToDevice, c->stream));
 }
 
-void sd_cuda_read_rows(sd_backend *b, float *to, const float *from, size_t stride,
-                       sd_row_set rows, int width) {
+void sd_cuda_read_rows(sd_backend *b, float *to, const float *from, size_t stride, sd_row_set rows,
+                       int width) {
     sd_cuda *c = sd_cuda_of(b);
     int n = rows == SD_ALL_ROWS ? c->n_rows : c->n_outputs_asked;
     sd_cuda_download_rows(c, to, from, stride * sizeof(float), (size_t)width * sizeof(float), n);

@@ -32,8 +32,8 @@ sd_status sd_cuda_begin(sd_cuda *c, const sd_step *step);
 void sd_cuda_end(sd_cuda *c);
 sd_status sd_cuda_finish(sd_cuda *c);
 void sd_cuda_write_rows(sd_backend *b, float *to, size_t stride, const float *from, int width);
-void sd_cuda_read_rows(sd_backend *b, float *to, const float *from, size_t stride,
-                       sd_row_set rows, int width);
+void sd_cuda_read_rows(sd_backend *b, float *to, const float *from, size_t stride, sd_row_set rows,
+                       int width);
 
 /* context.cu: waits for all that was launched, and says what failed. */
 sd_status sd_cuda_settle(sd_cuda *c);
