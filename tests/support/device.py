@@ -227,6 +227,7 @@ class Device:
         out: tuple[int, int],
         initial: Floats | None = None,
         prepare: Callable[[], None] | None = None,
+        times: int = 3,
         **step: Any,
     ) -> Floats:
         """The rows that work(address) makes there, `out` being their dtype and width: launched,
@@ -240,7 +241,7 @@ class Device:
         address, kind = self.put(stored), next(self.kinds)
         n = len(step["outputs"]) if step.get("outputs") else n_rows
         results = []
-        for _ in range(3):
+        for _ in range(times):
             self.upload(address, stored)
             if prepare is not None:
                 prepare()
