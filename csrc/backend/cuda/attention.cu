@@ -26,6 +26,7 @@ static __global__ void __launch_bounds__(THREADS) join_splits(sd_attention_task 
     if (t.view.span_of[row] < 0)
         return;
     float most = -INFINITY, weights = 0, sum[NUMBERS] = {0}, scale = sd_score_scale(h);
+#pragma unroll 4 /* so that several findings are on their way */
     for (int split = 0; split < t.n_splits; split++) {
         const float *p =
             t.partial + (((size_t)split * t.n_rows + row) * h.n_heads + head) * (h.width + 2);

@@ -89,6 +89,8 @@ static sd_status cuda_reserve(sd_backend *b, const sd_limits *limits) {
     c->best = (int32_t *)memory;
     c->scratch_bytes = larger(sd_cuda_attention_scratch(limits), sd_cuda_head_scratch(limits));
     c->scratch_bytes = larger(c->scratch_bytes, sd_cuda_linear_scratch(limits));
+    if (limits->n_judged > 0)
+        c->scratch_bytes = larger(c->scratch_bytes, sd_cuda_verify_scratch(limits));
     SD_TRY(cuda_alloc(b, c->scratch_bytes, &memory));
     c->scratch = (char *)memory;
     if (limits->n_rows >= SD_CUDA_PROMPT_ROWS)
@@ -101,6 +103,7 @@ static void cuda_close(sd_backend *b) {
     sd_cuda_steps_free(c);
     sd_cublas_close(c);
     sd_cuda_filling_free(c);
+    sd_cuda_judging_free(c);
     (void)cudaFree(c->logits);
     (void)cudaFree(c->best);
     (void)cudaFree(c->scratch);
@@ -167,6 +170,7 @@ static const sd_backend cuda_table = [] {
     t.attention = sd_cuda_attention;
     t.write_rows = sd_cuda_write_rows;
     t.read_rows = sd_cuda_read_rows;
+    t.verify = sd_cuda_verify;
     t.move = cuda_move;
     t.copy = cuda_copy;
     return t;

@@ -43,6 +43,7 @@ struct sd_cuda_view {
 struct sd_cuda_graphs;
 struct sd_cuda_staging;
 struct sd_cuda_filling;
+struct sd_cuda_judging;
 struct sd_cublas;
 
 struct sd_cuda {
@@ -73,6 +74,7 @@ struct sd_cuda {
     sd_cuda_staging *staging;
     sd_cuda_graphs *graphs;
     sd_cuda_filling *filling; /* filling.cu; NULL until something is filled */
+    sd_cuda_judging *judging; /* verify.cu: what steps that are not finished will have judged */
 };
 
 static inline sd_cuda *sd_cuda_of(sd_backend *b) {
@@ -135,7 +137,7 @@ void sd_cuda_move(sd_backend *b, const sd_kv_layers *layers, void *kv, const int
                   const int32_t *to, int n);
 void sd_cuda_copy(sd_backend *b, const sd_kv_layers *layers, void *to, const void *from, int n);
 int sd_cuda_tile_rows(const sd_kv_shape *shape, int n_rows); /* of a tile, for a step's rows */
-#define SD_CUDA_SPLIT 256 /* positions that one block of a split attends to */
+#define SD_CUDA_SPLIT 128 /* positions that one block of a split attends to */
 size_t sd_cuda_attention_scratch(const sd_limits *limits);
 
 /* head.cu */
@@ -146,5 +148,6 @@ size_t sd_cuda_head_results(const sd_limits *limits); /* bytes of it that wait t
 /* verify.cu */
 void sd_cuda_verify(sd_backend *b, const sd_judged *trees, int n_trees);
 size_t sd_cuda_verify_scratch(const sd_limits *limits);
+void sd_cuda_judging_free(sd_cuda *c); /* there may be nothing */
 
 #endif

@@ -1,18 +1,15 @@
 /* Logits, and the largest of them. A row is cut into parts, each of which one warp reads once, for
- * a sorted list of its best; then a block for each row merges the lists.
- *
- * An entry's key orders as the entries do: by value, and the lower index first among equals. */
+ * a sorted list of its best; then a block for each row merges the lists. */
 #include "backend/cuda/cuda_backend.cuh"
+#include "backend/cuda/keys.cuh"
 
 #define PART 1024 /* entries of a list */
 #define OWN (PART / 32)
 #define LIST_THREADS 128
 #define LIST_WARPS (LIST_THREADS / 32)
 #define MERGE_THREADS 256
-#define MERGE_WARPS (MERGE_THREADS / 32)
 #define LISTS_MAX (SD_VOCAB_MAX / PART)
 #define TOP_ROWS 64 /* whose lists there is room for */
-#define ALL_LANES 0xffffffffu
 
 struct top_task {
     const float *logits;
@@ -24,27 +21,6 @@ struct top_task {
     float *value;
     int32_t *best; /* [rows], or NULL */
 };
-
-/* --- keys --- */
-
-/* 0 for a NaN. Zeros of both signs are equal. */
-static __device__ __forceinline__ uint64_t key_of(float x, int index) {
-    uint32_t bits = __float_as_uint(x + 0.0f);
-    bits = bits >> 31 != 0 ? ~bits : bits | 0x80000000u;
-    return x == x ? (uint64_t)bits << 32 | (uint32_t)~index : 0;
-}
-
-static __device__ __forceinline__ int index_of(uint64_t key) {
-    return key == 0 ? -1 : (int)~(uint32_t)key;
-}
-
-static __device__ __forceinline__ uint64_t largest_of_warp(uint64_t key) {
-    for (int half = 16; half > 0; half /= 2) {
-        uint64_t other = __shfl_xor_sync(ALL_LANES, key, half);
-        key = other > key ? other : key;
-    }
-    return key;
-}
 
 /* --- a list for every part --- */
 
@@ -59,7 +35,7 @@ static __device__ __forceinline__ uint64_t largest_of(const float x[OWN], int fi
         most = is_better ? x[j] : most;
         at = is_better ? j : at;
     }
-    return at < 0 ? 0 : key_of(most, first + at * 32);
+    return at < 0 ? 0 : sd_key_of(most, first + at * 32);
 }
 
 static __device__ __forceinline__ uint64_t largest_below(const float x[OWN], int first,
@@ -67,7 +43,7 @@ static __device__ __forceinline__ uint64_t largest_below(const float x[OWN], int
     uint64_t most = 0;
 #pragma unroll
     for (int j = 0; j < OWN; j++) {
-        uint64_t key = key_of(x[j], first + j * 32);
+        uint64_t key = sd_key_of(x[j], first + j * 32);
         most = key < bound && key > most ? key : most;
     }
     return most;
@@ -87,7 +63,7 @@ static __global__ void __launch_bounds__(LIST_THREADS) list_best(top_task t) {
     uint64_t *list = t.lists + ((size_t)blockIdx.y * t.n_lists + part) * t.k;
     uint64_t own = largest_of(x, first);
     for (int i = 0; i < t.k; i++) {
-        uint64_t most = largest_of_warp(own);
+        uint64_t most = sd_largest_key(own, 32);
         if (lane == 0)
             list[i] = most;
         if (own == most && most != 0 && i + 1 < t.k)
@@ -98,25 +74,12 @@ static __global__ void __launch_bounds__(LIST_THREADS) list_best(top_task t) {
 /* --- the best of all lists --- */
 
 static __device__ __forceinline__ void put(const top_task &t, int i, uint64_t key) {
-    int row = blockIdx.x, index = index_of(key);
+    int row = blockIdx.x, index = sd_key_index(key);
     size_t at = (size_t)row * t.k + i;
     t.index[at] = index;
     t.value[at] = index < 0 ? NAN : t.logits[row * t.stride + index];
     if (t.best != NULL)
         t.best[row] = index;
-}
-
-static __device__ __forceinline__ uint64_t largest_of_block(uint64_t key) {
-    __shared__ uint64_t part[MERGE_WARPS];
-    key = largest_of_warp(key);
-    if (threadIdx.x % 32 == 0)
-        part[threadIdx.x / 32] = key;
-    __syncthreads();
-    key = part[0];
-    for (int i = 1; i < MERGE_WARPS; i++)
-        key = part[i] > key ? part[i] : key;
-    __syncthreads();
-    return key;
 }
 
 /* Each thread looks after some lists, of which it has taken the first entries. */
@@ -136,7 +99,7 @@ static __global__ void __launch_bounds__(MERGE_THREADS) merge_best(top_task t) {
             uint64_t key = taken[l] < t.k ? list[taken[l]] : 0;
             own = key > own ? key : own;
         }
-        last = largest_of_block(own);
+        last = sd_largest_of_block<MERGE_THREADS>(own);
         if (threadIdx.x == 0)
             put(t, i, last);
     }

@@ -42,6 +42,12 @@ static __device__ __forceinline__ void sd_wait_for_previous() {
 #endif
 }
 
+/* What this thread has written is seen by whoever sees what it writes from here on, and what it reads
+ * from here on is not older than what it has read. */
+static __device__ __forceinline__ void sd_fence() {
+    __threadfence();
+}
+
 /* 16 bytes from global to shared memory while the thread goes on. The thread ends a group of such
  * copies with sd_copy_commit, also an empty one, and after sd_copy_wait<N> it sees all that it
  * copied but for its N latest groups. Other threads see it after a barrier. */

@@ -23,6 +23,8 @@ static inline void sd_wait_for_previous() {
     emulated_wait_for_previous();
 }
 
+static inline void sd_fence() {} /* threads run one at a time */
+
 static inline void sd_copy_async(void *shared, const void *global) {
     emulated_copy_async(shared, global, 16);
 }
