@@ -26,6 +26,7 @@ from setuptools.command.build_ext import build_ext
 ROOT = Path(__file__).parent
 SANITIZE = os.environ.get("SPECDEC_SANITIZE", "")
 CUDA_LIBRARY = "libspecdec_cuda.so"
+EMULATOR = Path("tests/backend/emulated")
 CUDA = os.environ.get("SPECDEC_CUDA", "auto")
 CUDA_ARCHS = os.environ.get("SPECDEC_CUDA_ARCHS", "80;86;89;90;100;120").split(";")
 
@@ -86,9 +87,6 @@ def make(target: Path, command: list[str]) -> str:
     return str(target)
 
 
-EMULATOR = Path("tests/backend/emulated")
-
-
 def find_nvcc() -> str | None:
     """The CUDA compiler to use, or None; an error if SPECDEC_CUDA asks for what is not there."""
     if CUDA not in ("auto", "on", "off", "emulated"):
@@ -109,7 +107,7 @@ def nvcc_commands(nvcc: str) -> tuple[list[str], list[str]]:
     flags = "-std=c++17 -O3 -Icsrc -fmad=false -Werror all-warnings"
     host = "-Xcompiler=-fPIC,-fvisibility=hidden,-Wall,-Wextra"
     toolkit = Path(nvcc).resolve().parent.parent / "lib64"  # where cuBLAS is looked for
-    link = [nvcc, "-shared", "-cudart=static", f"-Xlinker=-rpath={toolkit}", "-ldl"]
+    link = [nvcc, "-shared", "-cudart=static", f"-Xlinker=-rpath={toolkit}"]
     return [nvcc, *flags.split(), host, *archs, newest, "-c"], link
 
 
@@ -121,7 +119,7 @@ def emulated_commands() -> tuple[list[str], list[str]]:
     flags = "-std=c++17 -O2 -g -fPIC -fvisibility=hidden -ffp-contract=off -Wall -Wextra"
     more = ["-Wno-unknown-pragmas", "-Wno-unused-function", *AVX2]
     compiler = [*cxx, *flags.split(), *more, f"-I{EMULATOR}", "-Icsrc", "-xc++", "-c"]
-    return compiler, [*cxx, "-shared", "-ldl"]
+    return compiler, [*cxx, "-shared"]
 
 
 class BuildSpecdec(build_ext):  # type: ignore[misc]
@@ -173,7 +171,7 @@ class BuildSpecdec(build_ext):  # type: ignore[misc]
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             objects = list(pool.map(make, targets, commands))
         library.parent.mkdir(parents=True, exist_ok=True)
-        subprocess.run([*linker, "-o", str(library), *objects], check=True)
+        subprocess.run([*linker, "-o", str(library), *objects, "-ldl"], check=True)
 
 
 setup(
