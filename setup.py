@@ -3,9 +3,9 @@
 The core is compiled once, file by file, and linked into both extensions. A file whose name ends in
 an instruction set is compiled for it and chosen at run time. Fresh objects are kept.
 
-    SPECDEC_CUDA=auto|on|off       build libspecdec_cuda.so if there are nvcc and a card | insist | no
-    SPECDEC_CUDA=emulated          compile it by g++ for an emulated card: for tests, and slow
-    SPECDEC_CUDA_ARCHS="80;90"     compute capabilities; else those of the cards, or all
+    SPECDEC_CUDA=auto|on|off    build libspecdec_cuda.so if nvcc and a card are there | insist | no
+    SPECDEC_CUDA=emulated       compile it by g++ for an emulated card: for tests, and slow
+    SPECDEC_CUDA_ARCHS="80;90"  compute capabilities; else those of the cards, or all
     SPECDEC_SANITIZE=address,undefined
 """
 
