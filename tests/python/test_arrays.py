@@ -30,7 +30,7 @@ class Foreign:
 
 class OnDevice(Foreign):
     def __dlpack_device__(self) -> tuple[int, int]:
-        return (2, 0)
+        return (8, 0)  # Metal: CUDA devices are another matter
 
     def __dlpack__(self, **options: Any) -> Any:
         raise BufferError("this memory is on a GPU")
