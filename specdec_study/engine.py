@@ -5,6 +5,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypedDict
 
 import numpy as np
 import specdec
@@ -110,6 +111,15 @@ def copy_of(source: Table, dtype: np.dtype[np.void]) -> Table:
     return result
 
 
+class Told(TypedDict):
+    """What a call of the decoder is told, in either form."""
+
+    max_tokens: int
+    stop_ids: list[int] | None
+    ignore_eos: bool
+    reuse_prefix: bool
+
+
 def answer_of(made: specdec.Generation, length: int | None) -> Answer:
     """With a length, of an answer that its text has ended: what its last round committed after that
     was verified and is dropped."""
@@ -168,17 +178,17 @@ class Engine:
             raise UserError(f"speculative_decoding: {sentence(error)}") from error
 
     def generate(self, prompt: Sequence[int], request: int, most: int, stops: Stops) -> Answer:
-        """The loop, a round at a time, so that the text can end it."""
-        generation = self.config.generation
-        stream = self.decoder.stream(
-            np.asarray(prompt, np.int32),
-            max_tokens=most,
-            stop_ids=list(generation.stop_token_ids) or None,
-            ignore_eos=generation.ignore_eos,
-            request=request,
-            reuse_prefix=self.config.engine.enable_prefix_caching,
-        )
-        with contextlib.closing(stream):
+        """At once; or a round at a time, which costs microseconds, where the text may end it."""
+        ids = np.asarray(prompt, np.int32)
+        told: Told = {
+            "max_tokens": most,
+            "stop_ids": list(self.config.generation.stop_token_ids) or None,
+            "ignore_eos": self.config.generation.ignore_eos,
+            "reuse_prefix": self.config.engine.enable_prefix_caching,
+        }
+        if not stops.strings:
+            return answer_of(self.decoder.generate([ids], requests=[request], **told)[0], None)
+        with contextlib.closing(self.decoder.stream(ids, request=request, **told)) as stream:
             for tokens in stream:
                 if stops.take(tokens.tolist()):
                     break
