@@ -10,6 +10,7 @@ from specdec_study.config.methods import Speculation
 
 Verifier = Literal["auto", "greedy", "rejection", "block", "coupled", "typical"]
 TokenId = Annotated[int, Field(ge=0, lt=2**31)]
+StopString = Annotated[str, Field(min_length=1, max_length=1000)]
 Probability = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -29,6 +30,9 @@ class Generation(Section):
     seed: int = Field(0, ge=0, lt=2**63)
     verifier: Verifier = Field("auto", description="auto: the lossless one that accepts most")
     stop_token_ids: tuple[TokenId, ...] = Field((), description="beside the model's own")
+    stop: tuple[StopString, ...] = Field(
+        (), max_length=64, description="strings; an answer's text ends before the first of them"
+    )
     ignore_eos: bool = False
     apply_chat_template: bool = Field(False, description="also to a bare prompt")
     system_instruction: str | None = Field(None, description="a system message before the others")

@@ -148,6 +148,9 @@ def test_what_is_saved_is_read_again(tmp_path: Path) -> None:
         (["chat_template_kwargs={d: 2026-01-01}"], "not a YAML value"),
         (['system_instruction="\\ud800"'], "not a YAML value"),
         (["stop_token_ids=[99999999999]"], "stop_token_ids"),
+        (["stop=['']"], "'generation.stop.0' = ''"),
+        (["stop=[3]"], "'generation.stop.0' = 3"),
+        (["stop=end"], "'generation.stop' = 'end'"),
         (["model="], "'model'"),
         (
             [
