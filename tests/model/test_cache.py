@@ -6,6 +6,7 @@ import _specdec_testing as core
 import numpy as np
 import pytest
 import specdec
+from support.histories import check_random_history, logits_after
 from support.isa import specdec_at
 from support.models import config_of
 
@@ -14,37 +15,12 @@ MODEL = specdec.Model.random(CONFIG, seed=1)
 TOKENS = np.random.default_rng(0).integers(0, 101, 60)
 
 
-def logits_after(tokens: Any) -> bytes:
-    return MODEL.cache(100).forward(tokens, rows=[-1]).logits.tobytes()
+def after(tokens: Any) -> bytes:
+    return logits_after(MODEL, tokens)
 
 
 def test_random_histories_are_those_of_a_fresh_cache() -> None:
-    """Whatever is done to three sequences, each goes on as if its text had just been read."""
-    rng = np.random.default_rng(1)
-    cache, texts = MODEL.cache(100, sequences=3, max_rows=32), [list[int]() for _ in range(3)]
-    for _ in range(400):
-        s, action = int(rng.integers(3)), int(rng.integers(6))
-        if action <= 2 and len(texts[s]) < 60:
-            tokens = rng.integers(0, 101, int(rng.integers(1, 9)))
-            found = cache.forward(tokens, sequences=[s], rows=[-1]).logits.tobytes()
-            assert found == logits_after([*texts[s], *tokens])
-            kept = int(rng.integers(0, len(tokens) + 1))
-            cache.commit(np.arange(kept), sequence=s)
-            texts[s] += tokens[:kept].tolist()
-        elif action == 3:
-            length = int(rng.integers(0, len(texts[s]) + 1))
-            cache.truncate(length, sequence=s)
-            texts[s] = texts[s][:length]
-        elif action == 4:
-            other = int(rng.integers(3))
-            cache.fork(s, other)
-            texts[other] = list(texts[s])
-        else:
-            cache.forward(rng.integers(0, 101, 4), sequences=[s], logits=False)
-            cache.rollback(int(rng.integers(0, 5)), sequence=s)
-            cache.rollback(sequence=s)
-        assert cache.lengths.tolist() == [len(text) for text in texts]
-        assert cache.pending.tolist() == [0, 0, 0]
+    check_random_history(MODEL, np.random.default_rng(1), 400)
 
 
 def test_pending_rows_may_come_in_several_calls() -> None:
@@ -54,12 +30,12 @@ def test_pending_rows_may_come_in_several_calls() -> None:
     cache.forward([1, 2, 3], parents=[-1, 0, 0])
     tail = cache.forward([4, 5], parents=[1, 3], rows=[-1]).logits.tobytes()
     assert cache.pending.tolist() == [5]
-    assert tail == logits_after([*TOKENS[:10], 1, 2, 4, 5])
+    assert tail == after([*TOKENS[:10], 1, 2, 4, 5])
     cache.rollback(3)
     again = cache.forward([4], parents=[2]).logits.tobytes()
-    assert again == logits_after([*TOKENS[:10], 1, 3, 4])
+    assert again == after([*TOKENS[:10], 1, 3, 4])
     cache.commit([0, 2, 3])
-    assert cache.forward([9]).logits.tobytes() == logits_after([*TOKENS[:10], 1, 3, 4, 9])
+    assert cache.forward([9]).logits.tobytes() == after([*TOKENS[:10], 1, 3, 4, 9])
 
 
 def test_a_tree_is_rows_with_parents() -> None:
@@ -67,7 +43,7 @@ def test_a_tree_is_rows_with_parents() -> None:
     by_tree = MODEL.cache(20).forward(tree).logits
     by_rows = MODEL.cache(20).forward([7, 8, 9, 10], parents=[-1, 0, 0, 2]).logits
     assert by_tree.tobytes() == by_rows.tobytes()
-    assert by_tree[3].tobytes() == logits_after([7, 9, 10])
+    assert by_tree[3].tobytes() == after([7, 9, 10])
 
 
 def test_what_cannot_be_is_refused_and_changes_nothing() -> None:
@@ -112,7 +88,7 @@ def test_what_cannot_be_is_refused_and_changes_nothing() -> None:
         with pytest.raises(ValueError, match=message):
             cache.forward(**arguments)
         assert (cache.lengths.tolist(), cache.pending.tolist()) == ([3, 0], [0, 0])
-    assert cache.forward([4]).logits.tobytes() == logits_after([1, 2, 3, 4])
+    assert cache.forward([4]).logits.tobytes() == after([1, 2, 3, 4])
 
 
 def test_bounds_of_a_cache() -> None:

@@ -11,28 +11,8 @@ from numpy.typing import NDArray
 from support import reference_model
 from support.bf16 import of_bf16, to_bf16
 from support.isa import LEVELS, specdec_at
-from support.models import Config, config_of, random_weights, write_folder
+from support.models import CASES, random_weights, write_folder
 
-LLAMA3 = {
-    "rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
-    "original_max_position_embeddings": 64,
-}  # fmt: skip
-YARN = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 64}
-CASES: dict[str, Config] = {
-    "llama": config_of("llama"),
-    "llama biases": config_of("llama", attention_bias=True, mlp_bias=True),
-    "llama 7:1": config_of("llama", num_attention_heads=7, num_key_value_heads=1, head_dim=34),
-    "llama linear": config_of("llama", rope_scaling={"type": "linear", "factor": 3.0}),
-    "llama dynamic": config_of("llama", rope_scaling={"type": "dynamic", "factor": 2.0}),
-    "llama llama3": config_of("llama", rope_parameters=LLAMA3),
-    "llama yarn": config_of("llama", rope_scaling=YARN),
-    "mistral window": config_of("mistral", sliding_window=9),
-    "qwen2": config_of("qwen2", tie_word_embeddings=True),
-    "qwen2 window": config_of(
-        "qwen2", use_sliding_window=True, sliding_window=7, max_window_layers=1
-    ),
-    "qwen3": config_of("qwen3", head_dim=24),
-}
 TOKENS = np.random.default_rng(1).integers(0, 101, 40)
 
 

@@ -35,6 +35,29 @@ def config_of(family: str, **fields: Any) -> Config:
     } | fields
 
 
+LLAMA3 = {
+    "rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+    "original_max_position_embeddings": 64,
+}  # fmt: skip
+YARN = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 64}
+# What a forward has to get right.
+CASES: dict[str, Config] = {
+    "llama": config_of("llama"),
+    "llama biases": config_of("llama", attention_bias=True, mlp_bias=True),
+    "llama 7:1": config_of("llama", num_attention_heads=7, num_key_value_heads=1, head_dim=34),
+    "llama linear": config_of("llama", rope_scaling={"type": "linear", "factor": 3.0}),
+    "llama dynamic": config_of("llama", rope_scaling={"type": "dynamic", "factor": 2.0}),
+    "llama llama3": config_of("llama", rope_parameters=LLAMA3),
+    "llama yarn": config_of("llama", rope_scaling=YARN),
+    "mistral window": config_of("mistral", sliding_window=9),
+    "qwen2": config_of("qwen2", tie_word_embeddings=True),
+    "qwen2 window": config_of(
+        "qwen2", use_sliding_window=True, sliding_window=7, max_window_layers=1
+    ),
+    "qwen3": config_of("qwen3", head_dim=24),
+}
+
+
 def has_qkv_bias(config: Config) -> bool:
     return config["model_type"] == "qwen2" or bool(config.get("attention_bias"))
 

@@ -9,12 +9,17 @@ import specdec
 from support.models import Config, config_of, random_weights, write_folder
 
 TARGET = config_of("qwen3", vocab_size=61, num_hidden_layers=2, max_position_embeddings=4096)
+Pair = tuple[specdec.Model, specdec.Model]
 TREE = specdec.search_tree([0.5, 0.2, 0.1], 14).tree
 
 
 def load_pair(
-    folder: Path, config: Config = TARGET, noise: float = 0.25, dtype: Any = "bf16"
-) -> tuple[specdec.Model, specdec.Model]:
+    folder: Path,
+    config: Config = TARGET,
+    noise: float = 0.25,
+    dtype: Any = "bf16",
+    devices: tuple[str, str] = ("cpu", "cpu"),
+) -> Pair:
     weights, rng = random_weights(config, 1), np.random.default_rng(2)
     weights["lm_head.weight"] *= 3  # sharper distributions, as those of real models are
     noised = {
@@ -22,8 +27,8 @@ def load_pair(
         for name, w in weights.items()
     }
     target, draft = (
-        specdec.Model.load(write_folder(folder / name, config, parts), dtype=dtype)
-        for name, parts in (("target", weights), ("draft", noised))
+        specdec.Model.load(write_folder(folder / name, config, parts), dtype=dtype, device=device)
+        for name, parts, device in zip(("target", "draft"), (weights, noised), devices, strict=True)
     )
     return target, draft
 

@@ -5,7 +5,17 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 
 # What is written by hand lies in these folders or directly in the root.
-FOLDERS = (".ci", "benchmarks", "configs", "csrc", "data", "notebooks", "specdec_study", "tests")
+FOLDERS = (
+    ".ci",
+    "benchmarks",
+    "configs",
+    "csrc",
+    "data",
+    "notebooks",
+    "scripts",
+    "specdec_study",
+    "tests",
+)
 
 Sources = dict[str, str]  # path from the root -> text
 
