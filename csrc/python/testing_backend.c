@@ -35,11 +35,12 @@ static PyObject *backend_raise(PyObject *Py_UNUSED(module), PyObject *args) {
 
 /* By which the tests see that their structs are those of backend.h. */
 static PyObject *backend_sizes(PyObject *Py_UNUSED(module), PyObject *Py_UNUSED(unused)) {
-    return Py_BuildValue("{snsnsnsnsnsnsnsnsnsnsnsnsnsnsnsn}", SIZE(sd_backend), SIZE(sd_matrix),
-                         SIZE(sd_matrix_part), SIZE(sd_linear), SIZE(sd_head), SIZE(sd_kv_shape),
-                         SIZE(sd_span), SIZE(sd_step), SIZE(sd_place_in_cache), SIZE(sd_enter),
-                         SIZE(sd_attention), SIZE(sd_norm), SIZE(sd_kv_layers), SIZE(sd_limits),
-                         SIZE(sd_drawn), SIZE(sd_drawn_part));
+    return Py_BuildValue("{snsnsnsnsnsnsnsnsnsnsnsnsnsnsnsnsnsnsnsnsn}", SIZE(sd_backend),
+                         SIZE(sd_matrix), SIZE(sd_matrix_part), SIZE(sd_linear), SIZE(sd_head),
+                         SIZE(sd_kv_shape), SIZE(sd_span), SIZE(sd_step), SIZE(sd_place_in_cache),
+                         SIZE(sd_enter), SIZE(sd_attention), SIZE(sd_norm), SIZE(sd_kv_layers),
+                         SIZE(sd_limits), SIZE(sd_drawn), SIZE(sd_drawn_part), SIZE(sd_tree),
+                         SIZE(sd_rule), SIZE(sd_verify_input), SIZE(sd_verdict), SIZE(sd_judged));
 }
 
 PyMethodDef sd_testing_backend_methods[] = {

@@ -106,6 +106,54 @@ class Limits(ctypes.Structure):  # sd_limits
     ]  # fmt: skip
 
 
+class Tree(ctypes.Structure):  # sd_tree
+    _fields_ = [
+        ("n_nodes", Int), ("n_leaves", Int), ("max_depth", Int), ("token", Address),
+        ("parent", Address), ("depth", Address), ("child_start", Address), ("child", Address),
+    ]  # fmt: skip
+
+
+class Sampling(ctypes.Structure):  # sd_sampling
+    _fields_ = [("temperature", Float), ("top_k", Int), ("top_p", Float), ("min_p", Float)]
+
+
+class Rule(ctypes.Structure):  # sd_rule
+    _fields_ = [
+        ("method", Int), ("sampling", Sampling), ("replacement", Bool), ("epsilon", Float),
+        ("delta", Float), ("seed", ctypes.c_uint64),
+    ]  # fmt: skip
+
+
+class Draft(ctypes.Structure):  # sd_draft
+    _fields_ = [
+        ("kind", Int), ("probs", Address), ("ids", Address), ("probs_stride", ctypes.c_ssize_t),
+        ("ids_stride", ctypes.c_ssize_t), ("width", Int), ("n_rows", Int),
+    ]  # fmt: skip
+
+
+class VerifyInput(ctypes.Structure):  # sd_verify_input
+    _fields_ = [
+        ("tree", ctypes.POINTER(Tree)), ("logits", Address),
+        ("logits_stride", ctypes.c_ssize_t), ("vocab", Int), ("draft", Draft),
+        ("request", ctypes.c_uint64), ("position", ctypes.c_uint32),
+        ("first_row", ctypes.c_long),
+    ]  # fmt: skip
+
+
+class Verdict(ctypes.Structure):  # sd_verdict
+    _fields_ = [
+        ("n_accepted", Int), ("bonus", Int), ("path", Address), ("outcome", Address),
+        ("p", Address),
+    ]  # fmt: skip
+
+
+class Judged(ctypes.Structure):  # sd_judged
+    _fields_ = [
+        ("rule", ctypes.POINTER(Rule)), ("input", ctypes.POINTER(VerifyInput)),
+        ("first_row", Int), ("verdict", ctypes.POINTER(Verdict)),
+    ]  # fmt: skip
+
+
 def function(result: Any, *arguments: Any) -> Any:
     return ctypes.CFUNCTYPE(result, *arguments)
 
@@ -139,7 +187,7 @@ class Table(ctypes.Structure):  # sd_backend
         ("attention", function(None, Address, P(Attention))),
         ("write_rows", function(None, Address, Address, Size, Address, Int)),
         ("read_rows", function(None, Address, Address, Address, Size, Int, Int)),
-        ("verify", Address),
+        ("verify", function(None, Address, P(Judged), Int)),
         ("move", function(None, Address, P(Layers), Address, Address, Address, Int)),
         ("copy", function(None, Address, P(Layers), Address, Address, Int)),
     ]
@@ -150,4 +198,6 @@ SIZES = {
     "sd_head": Head, "sd_kv_shape": Shape, "sd_span": Span, "sd_step": Step,
     "sd_place_in_cache": Place, "sd_enter": Enter, "sd_attention": Attention, "sd_norm": Norm,
     "sd_kv_layers": Layers, "sd_limits": Limits, "sd_drawn": Drawn, "sd_drawn_part": DrawnPart,
+    "sd_tree": Tree, "sd_rule": Rule, "sd_verify_input": VerifyInput, "sd_verdict": Verdict,
+    "sd_judged": Judged,
 }  # fmt: skip

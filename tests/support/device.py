@@ -70,7 +70,7 @@ class Part:
 
 
 class Device:
-    """Opened for steps of up to `rows` rows."""
+    """Opened for steps of up to `rows` rows, of which it may judge `judged`."""
 
     def __init__(
         self,
@@ -79,6 +79,7 @@ class Device:
         shape: c.Shape | None = None,
         rows: int = 72,
         vocab: int = 512,
+        judged: int = 0,
     ) -> None:
         self.is_card, self.rows, self.shape = name != "cpu", rows, shape or shape_of()
         self.address: int = internals.backend_open(name, level)
@@ -87,7 +88,7 @@ class Device:
         self.memory: list[int] = []
         self.alive: list[Any] = []  # what the device may read until the step has finished
         n_words = (self.shape.capacity + 63) // 64
-        limits = c.Limits(self.shape, rows, n_words, 8, vocab, 0)
+        limits = c.Limits(self.shape, rows, n_words, 8, vocab, judged)
         self.check(self.table.reserve(self.address, limits))
 
     def close(self) -> None:
