@@ -5,7 +5,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypedDict
+from typing import Literal, TypedDict
 
 import numpy as np
 import specdec
@@ -27,14 +27,20 @@ def sentence(error: BaseException) -> str:
 class Models:
     """Each model once, however many configurations of a session use it."""
 
-    loaded: dict[tuple[str, str], specdec.Model] = field(default_factory=dict)
-    dtype: str = "bf16"
+    loaded: dict[tuple[str, str, str], specdec.Model] = field(default_factory=dict)
 
-    def get(self, name: str, dtype: str) -> specdec.Model:
-        key = (name, dtype)
+    def target(self, config: Config) -> specdec.Model:
+        return self.get(config.model, config.engine.dtype, config.engine.device)
+
+    def draft(self, name: str, config: Config) -> specdec.Model:
+        engine = config.engine
+        return self.get(name, engine.dtype, engine.draft_device or engine.device)
+
+    def get(self, name: str, dtype: Literal["bf16", "f32"], device: str) -> specdec.Model:
+        key = (name, dtype, device)
         if key not in self.loaded:
             try:
-                self.loaded[key] = specdec.Model.load(name, dtype=dtype)  # type: ignore[arg-type]
+                self.loaded[key] = specdec.Model.load(name, dtype=dtype, device=device)
             except FAILURES as error:
                 raise UserError(f"model '{name}': {sentence(error)}") from error
         return self.loaded[key]
@@ -160,12 +166,14 @@ class Engine:
     decoder: specdec.Decoder = field(init=False)
 
     def __post_init__(self) -> None:
-        config, dtype = self.config, self.config.engine.dtype
+        config = self.config
         drafter = config.drafter
         try:
             self.decoder = specdec.Decoder(
-                self.models.get(config.model, dtype),
-                drafter_of(drafter, lambda name: self.models.get(name, dtype)) if drafter else None,
+                self.models.target(config),
+                drafter_of(drafter, lambda name: self.models.draft(name, config))
+                if drafter
+                else None,
                 verifier=config.generation.verifier,
                 sampling=sampling_of(config),
                 max_length=self.max_length,

@@ -1,10 +1,11 @@
 """The keys of a configuration, their defaults and bounds. Files may give those of `generation` and
 `engine` without the section's name."""
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from specdec_study.config.methods import Speculation
 
@@ -39,10 +40,20 @@ class Generation(Section):
     chat_template_kwargs: dict[str, Any] = Field(default_factory=dict)
 
 
+def known_device(device: str) -> str:
+    if not re.fullmatch(r"cpu|cuda(:\d{1,3})?", device):
+        raise ValueError("it can be cpu, cuda, or cuda:1 for the second card")
+    return device
+
+
+Device = Annotated[str, AfterValidator(known_device)]
+
+
 class Engine(Section):
     """What it is made with."""
 
-    device: Literal["cpu"] = "cpu"
+    device: Device = "cpu"
+    draft_device: Device | None = Field(None, description="of draft models; else the same")
     dtype: Literal["bf16", "f32"] = "bf16"
     threads: int | None = Field(None, ge=1, le=1024, description="all cores, if it is not given")
     max_model_len: int | None = Field(
