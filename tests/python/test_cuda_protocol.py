@@ -95,21 +95,6 @@ def test_other_streams_are_rejected(error: type[Exception], message: str, stream
         specdec.argmax(OnCard(LOGITS), stream=stream)
 
 
-def test_a_stream_without_a_card_is_rejected() -> None:
-    calls: list[Callable[[], Any]] = [
-        lambda: specdec.argmax(LOGITS, stream=0),
-        lambda: specdec.probs(LOGITS, SAMPLING, stream=0),
-        lambda: specdec.sample(LOGITS.tolist(), SAMPLING, stream=0),
-        lambda: specdec.verify(TREE, LOGITS, stream=0),
-        lambda: specdec.verify_batch([0, 1, 2], [-1, 0, 0], [0, 3], LOGITS, stream=0),
-        lambda: TREE.mask(stream=0),  # type: ignore[call-overload]
-        lambda: TREE.mask(out=np.zeros((3, 3), bool), stream=0),
-    ]
-    for call in calls:
-        with pytest.raises(ValueError, match="stream is given"):
-            call()
-
-
 def test_a_dead_stream_is_an_error_that_passes() -> None:
     stream = Stream()
     stream.close()
