@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -169,8 +170,9 @@ def test_memory_that_ran_out_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> N
 def test_a_card_that_broke_is_a_sentence() -> None:
     program = """
 import sys
+from pathlib import Path
 import numpy as np, specdec
-sys.path.insert(0, "tests")
+sys.path.append(sys.argv[1])
 from support.on_card import OnCard
 x = OnCard(np.zeros((2, 9), np.float32))
 for call in (lambda: specdec.argmax(x), lambda: specdec.argmax(x)):
@@ -181,9 +183,9 @@ for call in (lambda: specdec.argmax(x), lambda: specdec.argmax(x)):
 """
     environment = os.environ | {"SPECDEC_EMULATED_FAIL_LAUNCH": "1"}
     result = subprocess.run(
-        [sys.executable, "-c", program],
+        [sys.executable, "-c", program, str(ROOT / "tests")],
         check=False,
-        cwd=ROOT,
+        cwd=Path(specdec.__file__).parent,  # the first place that modules are looked for
         env=environment,
         capture_output=True,
         text=True,
