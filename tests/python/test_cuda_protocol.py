@@ -170,7 +170,6 @@ def test_memory_that_ran_out_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -> N
 def test_a_card_that_broke_is_a_sentence() -> None:
     program = """
 import sys
-from pathlib import Path
 import numpy as np, specdec
 sys.path.append(sys.argv[1])
 from support.on_card import OnCard
