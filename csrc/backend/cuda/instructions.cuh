@@ -11,6 +11,9 @@
     extern __shared__ __align__(16) unsigned char sd_dynamic_shared[];                             \
     type *name = reinterpret_cast<type *>(sd_dynamic_shared)
 
+/* For a function that is large and has several callers. */
+#define SD_OUT_OF_LINE __noinline__
+
 /* d += a b, for a tile of 16 x 16 of a and 16 x 8 of b, in pairs of bf16, held by the 32 threads of
  * a warp. With g = lane / 4 and t = lane % 4: a[0], a[1] are row g and g + 8 at columns 2 t and
  * 2 t + 1, a[2], a[3] the same at columns 8 further; b[0], b[1] are column g at rows 2 t, 2 t + 1

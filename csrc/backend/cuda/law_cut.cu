@@ -272,7 +272,7 @@ static __global__ void __launch_bounds__(THREADS) cut(sd_cuda_laws w, const sd_c
     __shared__ few f;
     sd_wait_for_previous();
     sd_cuda_task k = sd_task_of(w, jobs);
-    sd_cuda_note &note = w.notes[k.item];
+    sd_cuda_finding &note = w.notes[k.item];
     if (note.is_bad)
         return;
     const sd_cuda_tree &t = *k.tree;

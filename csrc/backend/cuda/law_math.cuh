@@ -28,7 +28,7 @@ static __device__ __forceinline__ float sd_kept(const sd_row_cut &cut, float wei
 }
 
 /* The probability, once the mass is known. */
-static __device__ __forceinline__ float sd_prob_of(const sd_cuda_note &n, float x, int v) {
+static __device__ __forceinline__ float sd_prob_of(const sd_cuda_finding &n, float x, int v) {
     return sd_kept(n.cut, sd_weight_at(sd_exponent(n.weight, x)), v) * n.inverse;
 }
 
@@ -65,7 +65,7 @@ static __device__ __forceinline__ float sd_sum_block(const float *row, int n, in
 }
 
 /* Weights that are kept. Sixteen that are all faint count for nothing, as there. */
-static __device__ __forceinline__ float sd_block_mass(const sd_cuda_note &note, const float *row,
+static __device__ __forceinline__ float sd_block_mass(const sd_cuda_finding &note, const float *row,
                                                       int n, int block) {
     sd_row_weight weight = note.weight;
     sd_row_cut cut = note.cut;
@@ -77,9 +77,9 @@ static __device__ __forceinline__ float sd_block_mass(const sd_cuda_note &note, 
     });
 }
 
-static __device__ __forceinline__ float sd_block_spread(const sd_cuda_note &note, const float *row,
-                                                        int n, int block) {
-    sd_cuda_note copy = note;
+static __device__ __forceinline__ float sd_block_spread(const sd_cuda_finding &note,
+                                                        const float *row, int n, int block) {
+    sd_cuda_finding copy = note;
     return sd_sum_block(row, n, block, [=](float x, int v) { return sd_prob_of(copy, x, v); });
 }
 
@@ -179,20 +179,28 @@ static __device__ __forceinline__ bool sd_is_q(float q) {
     return q >= 0 && (double)q <= 1 + SD_SUM_TOLERANCE;
 }
 
+static __device__ __forceinline__ const float *sd_q_row(const sd_cuda_tree &t, int node) {
+    return t.probs + node * t.probs_stride;
+}
+
+static __device__ __forceinline__ const int32_t *sd_id_row(const sd_cuda_tree &t, int node) {
+    return t.ids + node * t.ids_stride;
+}
+
 /* q of a node's token in its parent's row, or 0 if that is not as it must be. */
 static __device__ __forceinline__ double sd_draft_q(const sd_cuda_tree &t, int vocab, int node) {
     int32_t token = t.token[node];
-    size_t row = (size_t)t.parent[node] * t.width;
     if (t.kind == SD_DRAFT_CERTAIN)
         return 1;
+    const float *probs = sd_q_row(t, t.parent[node]);
     if (t.kind == SD_DRAFT_DENSE)
-        return sd_is_q(t.probs[row + token]) ? (double)t.probs[row + token] : 0;
+        return sd_is_q(probs[token]) ? (double)probs[token] : 0;
+    const int32_t *ids = sd_id_row(t, t.parent[node]);
     double q = 0;
     for (int k = 0; k < t.width; k++) {
-        int32_t id = t.ids[row + k];
-        if (id >= vocab || (id == token && !sd_is_q(t.probs[row + k])))
+        if (ids[k] >= vocab || (ids[k] == token && !sd_is_q(probs[k])))
             return 0;
-        q += id == token ? (double)t.probs[row + k] : 0;
+        q += ids[k] == token ? (double)probs[k] : 0;
     }
     return q;
 }
@@ -200,7 +208,7 @@ static __device__ __forceinline__ double sd_draft_q(const sd_cuda_tree &t, int v
 /* The mass of a row is known: what is to be said about its first child? By one thread. */
 static __device__ __forceinline__ void sd_note_mass(const sd_cuda_laws &w, const sd_cuda_tree &t,
                                                     int node, double mass) {
-    sd_cuda_note &n = w.notes[t.first_item + node];
+    sd_cuda_finding &n = w.notes[t.first_item + node];
     const float *row = w.rows.logits + (t.first_row + node) * w.rows.stride;
     n.mass = mass;
     n.inverse = (float)(1 / mass);

@@ -96,7 +96,7 @@ static __device__ __forceinline__ void note_largest(const sd_cuda_laws &w, const
     float mass = t.is_rough ? rough_mass_of_row(w, k.item, weight) : 0;
     if (threadIdx.x != 0)
         return;
-    sd_cuda_note n = {};
+    sd_cuda_finding n = {};
     n.is_bad = !(most > -INFINITY && most < INFINITY);
     n.best = sd_key_index(key);
     n.winner = -1;
@@ -130,7 +130,7 @@ static __global__ void __launch_bounds__(THREADS) scan(sd_cuda_laws w, const sd_
 
 /* --- the mass --- */
 
-static __global__ void __launch_bounds__(THREADS) mass(sd_cuda_laws w, const sd_cuda_job *jobs) {
+static __global__ void __launch_bounds__(THREADS, 6) mass(sd_cuda_laws w, const sd_cuda_job *jobs) {
     sd_wait_for_previous();
     sd_cuda_task k = sd_task_of(w, jobs);
     if (k.node < 0 || w.notes[k.item].is_bad || w.notes[k.item].has_mass)
@@ -168,7 +168,7 @@ static __global__ void __launch_bounds__(THREADS) spread(sd_cuda_laws w, const s
 static __global__ void __launch_bounds__(THREADS)
     write_probs(sd_cuda_laws w, float *probs, ptrdiff_t stride) {
     sd_wait_for_previous();
-    const sd_cuda_note &note = w.notes[blockIdx.x];
+    const sd_cuda_finding &note = w.notes[blockIdx.x];
     const float *row = w.rows.logits + (ptrdiff_t)blockIdx.x * w.rows.stride;
     float *out = probs + (ptrdiff_t)blockIdx.x * stride;
     int first = (int)blockIdx.y * SD_STAGE_BLOCKS * SD_ROW_BLOCK + (int)threadIdx.x;
@@ -221,7 +221,7 @@ static char *take(char **memory, size_t bytes) {
 static size_t place(sd_cuda_laws *w, char *memory, int n_items) {
     char *at = memory;
     size_t items = (size_t)n_items, blocks = items * (size_t)w->n_blocks * sizeof(double);
-    w->notes = (sd_cuda_note *)take(&at, items * sizeof(sd_cuda_note));
+    w->notes = (sd_cuda_finding *)take(&at, items * sizeof(sd_cuda_finding));
     w->frames = (sd_cuda_frame *)take(&at, items * sizeof(sd_cuda_frame));
     w->unit = (double *)take(&at, items * sizeof(double));
     w->block_key = (uint64_t *)take(&at, blocks);

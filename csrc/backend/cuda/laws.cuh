@@ -38,14 +38,15 @@ struct sd_cuda_tree {
     uint32_t position;
 
     sd_draft_kind kind;
-    int32_t width;      /* of a row of probs and ids */
-    const float *probs; /* [rows][width] */
+    int32_t width; /* of a row of probs and ids */
+    const float *probs;
     const int32_t *ids;
+    ptrdiff_t probs_stride, ids_stride;
     float *taken; /* what refusals have left at sparse rows' ids, or at the tokens of children */
 };
 
 /* What is known about an item's row. */
-struct sd_cuda_note {
+struct sd_cuda_finding {
     bool is_bad; /* NaN, +inf or nothing but -inf */
     bool has_mass, has_spread, has_left;
     bool keeps_first; /* its first child is kept */
@@ -93,9 +94,9 @@ struct sd_cuda_laws {
     const sd_cuda_tree *trees;
     const sd_stream *streams; /* [items] of the race, or NULL: the tree's */
 
-    sd_cuda_note *notes; /* [items] */
-    unsigned *n_done;    /* [items] parts, 0 between stages */
-    uint64_t *block_key; /* [items][n_blocks], and so on */
+    sd_cuda_finding *notes; /* [items] */
+    unsigned *n_done;       /* [items] parts, 0 between stages */
+    uint64_t *block_key;    /* [items][n_blocks], and so on */
     double *block_mass, *block_spread, *block_left, *block_q;
     double *unit;          /* [items] of refusals, by the node's place among the children */
     sd_cuda_frame *frames; /* [items] */
@@ -125,6 +126,12 @@ void sd_stage_launch(sd_cuda_stages *s, void (*kernel)(P...), dim3 grid, int thr
                      A... arguments) {
     cudaError_t error =
         sd_launch_kernel(kernel, s->overlaps, s->stream, grid, dim3(threads), 0, arguments...);
+    if (s->failure == cudaSuccess)
+        s->failure = error;
+}
+
+static inline void sd_stage_send(sd_cuda_stages *s, void *to, const void *from, size_t bytes) {
+    cudaError_t error = cudaMemcpyAsync(to, from, bytes, cudaMemcpyHostToDevice, s->stream);
     if (s->failure == cudaSuccess)
         s->failure = error;
 }

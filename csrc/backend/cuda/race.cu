@@ -44,7 +44,7 @@ static __device__ __forceinline__ sd_stream stream_of(const sd_cuda_laws &w,
 }
 
 /* The best of a lane's entries. Most of a nucleus' row is thrown away: its noise is not made. */
-static __device__ __forceinline__ uint64_t race_block(const sd_cuda_note &n, const float *row,
+static __device__ __forceinline__ uint64_t race_block(const sd_cuda_finding &n, const float *row,
                                                       int vocab, int block,
                                                       const sd_stream &stream) {
     int lane = (int)threadIdx.x % SD_ROW_LANES, start = block * SD_ROW_BLOCK;
@@ -98,8 +98,8 @@ static __global__ void __launch_bounds__(THREADS) race(sd_cuda_laws w, const sd_
 
 /* --- what an entropy needs --- */
 
-static __device__ __forceinline__ float block_weight_log(const sd_cuda_note &note, const float *row,
-                                                         int n, int block) {
+static __device__ __forceinline__ float block_weight_log(const sd_cuda_finding &note,
+                                                         const float *row, int n, int block) {
     sd_row_weight weight = note.weight;
     sd_row_cut cut = note.cut;
     return sd_sum_block(row, n, block, [=](float x, int v) {

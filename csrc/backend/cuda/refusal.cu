@@ -11,7 +11,7 @@ static __device__ __forceinline__ double block_worth(const sd_cuda_laws &w, cons
     __shared__ double p[THREADS], q[THREADS], worth;
     int depth = t.depth[node], i = (int)threadIdx.x;
     if (i < depth && depth <= THREADS) {
-        const sd_cuda_note &n = w.notes[t.first_item + t.first_path[i]];
+        const sd_cuda_finding &n = w.notes[t.first_item + t.first_path[i]];
         p[i] = n.p_first;
         q[i] = n.has_mass ? n.q_first : 0;
     }
@@ -35,7 +35,7 @@ static __device__ __forceinline__ void note_refusal(const sd_cuda_laws &w, const
     double q = sd_ordered_sum<THREADS>(w.block_q + first, w.n_blocks);
     if (threadIdx.x != 0)
         return;
-    sd_cuda_note &n = w.notes[k.item];
+    sd_cuda_finding &n = w.notes[k.item];
     n.unit = unit;
     n.left = left;
     n.is_q_good = sd_is_q_sum(q);
@@ -48,15 +48,15 @@ static __global__ void __launch_bounds__(THREADS) refuse(sd_cuda_laws w, const s
     if (k.node < 0 || sd_n_children(*k.tree, k.node) == 0)
         return;
     const sd_cuda_tree &t = *k.tree;
-    const sd_cuda_note &n = w.notes[k.item];
+    const sd_cuda_finding &n = w.notes[k.item];
     if (!n.has_spread || !(n.q_first > 0))
         return;
     double r = t.method == SD_METHOD_BLOCK ? block_worth(w, t, k.node) : 1;
     if (!(r > 0))
         return;
     double unit = n.spread / r;
-    const float *q_row = t.probs + (size_t)k.node * t.width;
-    sd_block_refused b = sd_refuse_block(n, k.row, q_row, w.rows.vocab, k.block, &unit, 1);
+    sd_block_refused b =
+        sd_refuse_block(n, k.row, sd_q_row(t, k.node), w.rows.vocab, k.block, &unit, 1);
     if (sd_is_writer(w, k)) {
         w.block_left[k.at] = (double)b.left;
         w.block_q[k.at] = sd_q_of(b);

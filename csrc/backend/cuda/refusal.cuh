@@ -19,13 +19,13 @@ struct sd_block_refused {
 };
 
 /* By both halves of a warp, as sd_sum_block. */
-static __device__ __forceinline__ sd_block_refused sd_refuse_block(const sd_cuda_note &note,
+static __device__ __forceinline__ sd_block_refused sd_refuse_block(const sd_cuda_finding &note,
                                                                    const float *row,
                                                                    const float *q_row, int vocab,
                                                                    int block, const double *unit,
                                                                    int n_refused) {
     const int some = 16;
-    sd_cuda_note n = note;
+    sd_cuda_finding n = note;
     int first = block * SD_ROW_BLOCK + (int)threadIdx.x % SD_ROW_LANES;
     float left = 0, q_sum = 0;
     bool is_good = true;

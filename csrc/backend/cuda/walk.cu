@@ -41,7 +41,7 @@ static __device__ __forceinline__ int follow(const sd_walk &k, verdict *v, int n
 
 static __device__ void walk_greedy(const sd_walk &k, verdict *v) {
     for (int node = 0; node >= 0;) {
-        const sd_cuda_note &n = sd_walk_note(k, node);
+        const sd_cuda_finding &n = sd_walk_note(k, node);
         v->bonus = n.is_bad ? -1 : n.best;
         node = n.is_bad ? -1 : follow(k, v, node, v->bonus);
     }
@@ -50,7 +50,7 @@ static __device__ void walk_greedy(const sd_walk &k, verdict *v) {
 static __device__ void walk_coupled(const sd_walk &k, verdict *v) {
     sd_cuda_law law;
     for (int node = 0; node >= 0;) {
-        const sd_cuda_note &n = sd_walk_note(k, node);
+        const sd_cuda_finding &n = sd_walk_note(k, node);
         v->bonus = -1;
         if (n.is_bad || (k.t->wants_p && !sd_law_open(k, node, &law)))
             return;
@@ -85,7 +85,7 @@ static __device__ void walk_rejection(const sd_walk &k, verdict *v) {
     for (int node = 0;;) {
         int next = -1;
         sd_cuda_law law;
-        const sd_cuda_note &n = sd_walk_note(k, node);
+        const sd_cuda_finding &n = sd_walk_note(k, node);
         if (n.keeps_first && !k.t->wants_p) {
             next = sd_child_of(*k.t, node, 0);
         } else {
@@ -177,7 +177,7 @@ static __device__ void walk_block(const sd_walk &k, verdict *v) {
 /* --- typical --- */
 
 static __device__ __forceinline__ double typical_threshold(const sd_walk &k,
-                                                           const sd_cuda_note &n) {
+                                                           const sd_cuda_finding &n) {
     double log2_e = 1.44269504088896340736;
     double entropy = log(n.mass) - n.weight_log / log2_e / n.mass;
     return fmin((double)k.t->typical_epsilon, (double)k.t->typical_delta * exp(-entropy));

@@ -84,7 +84,7 @@ static __device__ __forceinline__ int sd_nearest(const sd_walk &k, const sd_cuda
     return -sd_most_of_block(behind);
 }
 
-static __device__ __forceinline__ int sd_law_draw(const sd_walk &k, sd_cuda_law *law) {
+static __device__ SD_OUT_OF_LINE int sd_law_draw(const sd_walk &k, sd_cuda_law *law) {
     sd_law_spread(k, law);
     const double *blocks =
         sd_walk_blocks(k, law->has_left ? k.w->block_left : k.w->block_spread, law->node);

@@ -19,7 +19,7 @@ struct sd_walk {
     int tree;
 };
 
-static __device__ __forceinline__ sd_cuda_note &sd_walk_note(const sd_walk &k, int node) {
+static __device__ __forceinline__ sd_cuda_finding &sd_walk_note(const sd_walk &k, int node) {
     return k.w->notes[k.t->first_item + node];
 }
 
@@ -65,7 +65,7 @@ static __device__ __forceinline__ double sd_walk_sum_up(const sd_walk &k, const 
 
 /* --- untouched --- */
 
-static __device__ __forceinline__ void sd_walk_find_mass(const sd_walk &k, int node) {
+static __device__ SD_OUT_OF_LINE void sd_walk_find_mass(const sd_walk &k, int node) {
     const float *row = sd_walk_row(k, node);
     double mass = sd_walk_sum(k, sd_walk_blocks(k, k.w->block_mass, node), [&](int block) {
         return (double)sd_block_mass(sd_walk_note(k, node), row, k.w->rows.vocab, block);
@@ -99,10 +99,10 @@ static __device__ __forceinline__ void sd_law_respread(const sd_walk &k, sd_cuda
 }
 
 /* p becomes a row of probabilities. */
-static __device__ __forceinline__ void sd_law_spread(const sd_walk &k, sd_cuda_law *law) {
+static __device__ SD_OUT_OF_LINE void sd_law_spread(const sd_walk &k, sd_cuda_law *law) {
     if (law->is_spread)
         return;
-    sd_cuda_note &n = sd_walk_note(k, law->node);
+    sd_cuda_finding &n = sd_walk_note(k, law->node);
     if (!n.has_spread) {
         const float *row = sd_walk_row(k, law->node);
         double sum =
@@ -134,8 +134,8 @@ static __device__ __forceinline__ sd_taken sd_taken_of(const sd_walk &k, const s
         int first = t.child_start[law.node] + law.first_refused;
         return {NULL, t.child + first, t.taken + first, law.n_refused};
     }
-    size_t row = (size_t)law.node * t.width;
-    return {t.ids + row, NULL, t.taken + row, law.n_refused > 0 ? t.width : 0};
+    return {sd_id_row(t, law.node), NULL, t.taken + (size_t)law.node * t.width,
+            law.n_refused > 0 ? t.width : 0};
 }
 
 static __device__ __forceinline__ int sd_taken_id(const sd_walk &k, const sd_taken &a, int i) {
@@ -150,7 +150,7 @@ static __device__ __forceinline__ float sd_law_entry(const sd_walk &k, const sd_
     if (law.n_refused == 0)
         return p;
     if (t.kind == SD_DRAFT_DENSE)
-        return sd_refused(p, t.probs[(size_t)law.node * t.width + v],
+        return sd_refused(p, sd_q_row(t, law.node)[v],
                           k.w->unit + t.first_item + t.child_start[law.node], law.n_refused);
     sd_taken a = sd_taken_of(k, law);
     for (int i = 0; i < a.n; i++)
@@ -193,7 +193,7 @@ static __device__ __forceinline__ bool sd_law_q(const sd_walk &k, const sd_cuda_
 static __device__ __forceinline__ bool sd_refuse_dense(const sd_walk &k, sd_cuda_law *law,
                                                        double unit) {
     const sd_cuda_tree &t = *k.t;
-    const sd_cuda_note &n = sd_walk_note(k, law->node);
+    const sd_cuda_finding &n = sd_walk_note(k, law->node);
     double *units = k.w->unit + t.first_item + t.child_start[law->node];
     if (threadIdx.x == 0)
         units[law->n_refused] = unit;
@@ -204,7 +204,7 @@ static __device__ __forceinline__ bool sd_refuse_dense(const sd_walk &k, sd_cuda
         law->mass = n.left;
         return n.is_q_good;
     }
-    const float *row = sd_walk_row(k, law->node), *q_row = t.probs + (size_t)law->node * t.width;
+    const float *row = sd_walk_row(k, law->node), *q_row = sd_q_row(t, law->node);
     double *q = sd_walk_blocks(k, k.w->block_q, law->node);
     int vocab = k.w->rows.vocab, n_refused = law->n_refused;
     __syncthreads();
@@ -223,8 +223,8 @@ static __device__ __forceinline__ bool sd_is_sparse_good(const sd_walk &k, int n
     const sd_cuda_tree &t = *k.t;
     double sum = 0;
     for (int i = 0; i < t.width; i++) {
-        int32_t id = t.ids[(size_t)node * t.width + i];
-        float q = t.probs[(size_t)node * t.width + i];
+        int32_t id = sd_id_row(t, node)[i];
+        float q = sd_q_row(t, node)[i];
         if (id >= k.w->rows.vocab || (id >= 0 && !sd_is_q(q)))
             return false;
         sum += id >= 0 ? (double)q : 0;
@@ -241,7 +241,7 @@ static __device__ __forceinline__ float sd_take(float p, double amount) {
 static __device__ __forceinline__ double sd_taken_block(const sd_walk &k, const sd_cuda_law &law,
                                                         const sd_taken &a, int block) {
     int lane = (int)threadIdx.x % 32, start = block * SD_ROW_BLOCK;
-    const sd_cuda_note &n = sd_walk_note(k, law.node);
+    const sd_cuda_finding &n = sd_walk_note(k, law.node);
     const float *row = sd_walk_row(k, law.node);
     uint32_t is_taken = 0; /* bit j: this lane's entry j */
     double sum = 0;
@@ -297,19 +297,20 @@ static __device__ __forceinline__ void sd_sum_taken(const sd_walk &k, sd_cuda_la
 static __device__ __forceinline__ bool sd_refuse_sparse(const sd_walk &k, sd_cuda_law *law,
                                                         double unit) {
     const sd_cuda_tree &t = *k.t;
-    size_t row = (size_t)law->node * t.width;
+    const int32_t *ids = sd_id_row(t, law->node);
+    const float *probs = sd_q_row(t, law->node), *row = sd_walk_row(k, law->node);
+    float *taken = t.taken + (size_t)law->node * t.width;
     if (!sd_is_sparse_good(k, law->node))
         return false;
     for (int i = (int)threadIdx.x; i < t.width; i += SD_WALK_THREADS) {
-        int32_t id = t.ids[row + i];
+        int32_t id = ids[i];
         if (id < 0)
             continue;
-        float p = law->n_refused > 0
-                      ? t.taken[row + i]
-                      : sd_prob_of(sd_walk_note(k, law->node), sd_walk_row(k, law->node)[id], id);
+        float p =
+            law->n_refused > 0 ? taken[i] : sd_prob_of(sd_walk_note(k, law->node), row[id], id);
         for (int j = 0; j < t.width; j++)
-            p = t.ids[row + j] == id ? sd_take(p, (double)t.probs[row + j] * unit) : p;
-        t.taken[row + i] = p;
+            p = ids[j] == id ? sd_take(p, (double)probs[j] * unit) : p;
+        taken[i] = p;
     }
     law->n_refused++;
     __syncthreads();
@@ -337,8 +338,8 @@ static __device__ __forceinline__ void sd_refuse_certain(const sd_walk &k, sd_cu
 
 /* Child i, reached with probability r, was refused: *mass = sum max(r p - q, 0). False where the
  * draft's row is not as it must be. */
-static __device__ __forceinline__ bool sd_law_refuse(const sd_walk &k, sd_cuda_law *law, int i,
-                                                     double r, double *mass) {
+static __device__ SD_OUT_OF_LINE bool sd_law_refuse(const sd_walk &k, sd_cuda_law *law, int i,
+                                                    double r, double *mass) {
     *mass = 0;
     sd_law_spread(k, law);
     if (!(r > 0))

@@ -8,6 +8,8 @@
 
 #define SD_DYNAMIC_SHARED(type, name) type *name = reinterpret_cast<type *>(emulated_shared())
 
+#define SD_OUT_OF_LINE
+
 static inline void sd_mma(float d[4], const uint32_t a[4], const uint32_t b[2]) {
     emulated_tile tile = {d, a, b};
     emulated_meet_warp(EMULATED_MMA, 0xffffffffu, reinterpret_cast<uint64_t>(&tile), emulated_mma);
