@@ -3,9 +3,9 @@
 The core is compiled once, file by file, and linked into both extensions. A file whose name ends in
 an instruction set is compiled for it and chosen at run time. Fresh objects are kept.
 
-    SPECDEC_CUDA=auto|on|off       build libspecdec_cuda.so if nvcc is found | insist | do not
-    SPECDEC_CUDA=emulated          compile it by g++ for an emulated card: for tests, and slow
-    SPECDEC_CUDA_ARCHS="90;100"    compute capabilities to compile for
+    SPECDEC_CUDA=auto|on|off    build libspecdec_cuda.so if nvcc and a card are there | insist | no
+    SPECDEC_CUDA=emulated       compile it by g++ for an emulated card: for tests, and slow
+    SPECDEC_CUDA_ARCHS="80;90"  compute capabilities; else those of the cards, or all
     SPECDEC_SANITIZE=address,undefined
 """
 
@@ -26,8 +26,9 @@ from setuptools.command.build_ext import build_ext
 ROOT = Path(__file__).parent
 SANITIZE = os.environ.get("SPECDEC_SANITIZE", "")
 CUDA_LIBRARY = "libspecdec_cuda.so"
+EMULATOR = Path("tests/backend/emulated")
 CUDA = os.environ.get("SPECDEC_CUDA", "auto")
-CUDA_ARCHS = os.environ.get("SPECDEC_CUDA_ARCHS", "80;86;89;90;100;120").split(";")
+ALL_ARCHS = "80;86;89;90;100;120"
 
 CC = shlex.split(os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc")
 COMPILE = ["-std=c17", "-O3", "-fPIC", "-fvisibility=hidden", "-ffp-contract=off", "-Icsrc"]
@@ -86,7 +87,21 @@ def make(target: Path, command: list[str]) -> str:
     return str(target)
 
 
-EMULATOR = Path("tests/backend/emulated")
+def archs_of_cards() -> list[str]:
+    """Compute capabilities of the cards that the driver shows, such as 90."""
+    query = ["nvidia-smi", "--query-gpu=compute_cap", "--format=csv,noheader"]
+    if shutil.which(query[0]) is None:
+        return []
+    shown = subprocess.run(query, capture_output=True, text=True, check=False).stdout
+    return sorted({major + minor for major, minor in re.findall(r"(\d+)\.(\d)", shown)}, key=int)
+
+
+def archs_to_build() -> list[str]:
+    """None of them: there is nothing to build for."""
+    asked = os.environ.get("SPECDEC_CUDA_ARCHS")
+    if asked is not None:
+        return asked.split(";")
+    return archs_of_cards() or (ALL_ARCHS.split(";") if CUDA == "on" else [])
 
 
 def find_nvcc() -> str | None:
@@ -101,16 +116,16 @@ def find_nvcc() -> str | None:
     return nvcc
 
 
-def nvcc_commands(nvcc: str) -> tuple[list[str], list[str]]:
+def nvcc_commands(nvcc: str, archs: list[str]) -> tuple[list[str], list[str]]:
     """How to compile a file of the CUDA part, and how to link all. Nothing is contracted that does
     not say so, for sums have to have one order on every device."""
-    archs = [f"-gencode=arch=compute_{a},code=sm_{a}" for a in CUDA_ARCHS]
-    newest = f"-gencode=arch=compute_{CUDA_ARCHS[-1]},code=compute_{CUDA_ARCHS[-1]}"
+    targets = [f"-gencode=arch=compute_{a},code=sm_{a}" for a in archs]
+    newest = f"-gencode=arch=compute_{archs[-1]},code=compute_{archs[-1]}"
     flags = "-std=c++17 -O3 -Icsrc -fmad=false -Werror all-warnings"
     host = "-Xcompiler=-fPIC,-fvisibility=hidden,-Wall,-Wextra"
     toolkit = Path(nvcc).resolve().parent.parent / "lib64"  # where cuBLAS is looked for
-    link = [nvcc, "-shared", "-cudart=static", f"-Xlinker=-rpath={toolkit}", "-ldl"]
-    return [nvcc, *flags.split(), host, *archs, newest, "-c"], link
+    link = [nvcc, "-shared", "-cudart=static", f"-Xlinker=-rpath={toolkit}"]
+    return [nvcc, *flags.split(), host, *targets, newest, "-c"], link
 
 
 def emulated_commands() -> tuple[list[str], list[str]]:
@@ -121,7 +136,7 @@ def emulated_commands() -> tuple[list[str], list[str]]:
     flags = "-std=c++17 -O2 -g -fPIC -fvisibility=hidden -ffp-contract=off -Wall -Wextra"
     more = ["-Wno-unknown-pragmas", "-Wno-unused-function", *AVX2]
     compiler = [*cxx, *flags.split(), *more, f"-I{EMULATOR}", "-Icsrc", "-xc++", "-c"]
-    return compiler, [*cxx, "-shared", "-ldl"]
+    return compiler, [*cxx, "-shared"]
 
 
 class BuildSpecdec(build_ext):  # type: ignore[misc]
@@ -155,25 +170,28 @@ class BuildSpecdec(build_ext):  # type: ignore[misc]
         library = Path(self.build_lib, CUDA_LIBRARY)
         if library.exists():
             shutil.copy2(library, CUDA_LIBRARY)
+        else:
+            Path(CUDA_LIBRARY).unlink(missing_ok=True)
 
     def build_cuda(self) -> None:
         library = Path(self.build_lib, CUDA_LIBRARY)
-        nvcc = find_nvcc()
+        nvcc, archs = find_nvcc(), archs_to_build()
         sources = sorted(Path("csrc").rglob("*.cu"))
         if CUDA == "emulated":
-            (compiler, linker), archs = emulated_commands(), "emulated"
+            (compiler, linker), archs = emulated_commands(), ["emulated"]
             sources += sorted(EMULATOR.rglob("*.cpp"))
-        elif nvcc is not None:
-            (compiler, linker), archs = nvcc_commands(nvcc), ";".join(CUDA_ARCHS)
+        elif nvcc is not None and archs:
+            compiler, linker = nvcc_commands(nvcc, archs)
         else:
             library.unlink(missing_ok=True)
             return
-        commands = [[*compiler, f'-DSD_CUDA_ARCHITECTURES="{archs}"', str(s)] for s in sources]
+        named = f'-DSD_CUDA_ARCHITECTURES="{";".join(archs)}"'
+        commands = [[*compiler, named, str(s)] for s in sources]
         targets = [Path(self.build_temp, "cuda", f"{s.name}.o") for s in sources]
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             objects = list(pool.map(make, targets, commands))
         library.parent.mkdir(parents=True, exist_ok=True)
-        subprocess.run([*linker, "-o", str(library), *objects], check=True)
+        subprocess.run([*linker, "-o", str(library), *objects, "-ldl"], check=True)
 
 
 setup(

@@ -68,11 +68,9 @@ extern "C" double probe_copy(size_t bytes, int times) {
     uint4 *a = NULL, *b = NULL;
     double kernel = FAILED, driver = FAILED;
     if (cudaMalloc((void **)&a, bytes) == cudaSuccess &&
-        cudaMalloc((void **)&b, bytes) == cudaSuccess &&
-        cudaMemset(a, 1, bytes) == cudaSuccess) {
+        cudaMalloc((void **)&b, bytes) == cudaSuccess && cudaMemset(a, 1, bytes) == cudaSuccess) {
         kernel = seconds_of([=] { copy<<<BLOCKS, THREADS>>>(b, a, bytes / sizeof *a); }, times);
-        driver = seconds_of(
-            [=] { cudaMemcpyAsync(b, a, bytes, cudaMemcpyDeviceToDevice); }, times);
+        driver = seconds_of([=] { cudaMemcpyAsync(b, a, bytes, cudaMemcpyDeviceToDevice); }, times);
     }
     cudaFree(a);
     cudaFree(b);
@@ -113,8 +111,8 @@ extern "C" double probe_call(const void *from, size_t bytes, int times) {
 typedef int (*create_function)(void **handle);
 typedef int (*gemm_function)(void *handle, int op_a, int op_b, int m, int n, int k,
                              const void *alpha, const void *a, cudaDataType type_a, int lda,
-                             const void *b, cudaDataType type_b, int ldb, const void *beta,
-                             void *c, cudaDataType type_c, int ldc, int compute, int algorithm);
+                             const void *b, cudaDataType type_b, int ldb, const void *beta, void *c,
+                             cudaDataType type_c, int ldc, int compute, int algorithm);
 
 struct cublas {
     void *handle;
@@ -140,9 +138,9 @@ static double multiply(const cublas *b, int n, uint16_t *m, int times) {
     draw<<<BLOCKS, THREADS>>>(m, 2 * all);
     double seconds = seconds_of(
         [=, &status] {
-            status |= b->gemm(b->handle, 1, 0, n, n, n, &one, m, CUDA_R_16BF, n, m + all,
-                              CUDA_R_16BF, n, &zero, m + 2 * all, CUDA_R_16BF, n,
-                              68 /* sums in f32 */, -1);
+            status |=
+                b->gemm(b->handle, 1, 0, n, n, n, &one, m, CUDA_R_16BF, n, m + all, CUDA_R_16BF, n,
+                        &zero, m + 2 * all, CUDA_R_16BF, n, 68 /* sums in f32 */, -1);
         },
         times);
     return status == 0 ? seconds : FAILED;

@@ -1,9 +1,11 @@
 """The library, told by a configuration: the only module of a run that imports specdec."""
 
+import contextlib
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal, TypedDict
 
 import numpy as np
 import specdec
@@ -11,6 +13,7 @@ import specdec
 from specdec_study.config import Config, methods
 from specdec_study.errors import UserError
 from specdec_study.records import NODE, ROUND, Table
+from specdec_study.stops import Stops
 
 # What the library may say of a model, a setting or a prompt.
 FAILURES = (OSError, ValueError, TypeError, RuntimeError, OverflowError, MemoryError)
@@ -24,14 +27,20 @@ def sentence(error: BaseException) -> str:
 class Models:
     """Each model once, however many configurations of a session use it."""
 
-    loaded: dict[tuple[str, str], specdec.Model] = field(default_factory=dict)
-    dtype: str = "bf16"
+    loaded: dict[tuple[str, str, str], specdec.Model] = field(default_factory=dict)
 
-    def get(self, name: str, dtype: str) -> specdec.Model:
-        key = (name, dtype)
+    def target(self, config: Config) -> specdec.Model:
+        return self.get(config.model, config.engine.dtype, config.engine.device)
+
+    def draft(self, name: str, config: Config) -> specdec.Model:
+        engine = config.engine
+        return self.get(name, engine.dtype, engine.draft_device or engine.device)
+
+    def get(self, name: str, dtype: Literal["bf16", "f32"], device: str) -> specdec.Model:
+        key = (name, dtype, device)
         if key not in self.loaded:
             try:
-                self.loaded[key] = specdec.Model.load(name, dtype=dtype)  # type: ignore[arg-type]
+                self.loaded[key] = specdec.Model.load(name, dtype=dtype, device=device)
             except FAILURES as error:
                 raise UserError(f"model '{name}': {sentence(error)}") from error
         return self.loaded[key]
@@ -108,6 +117,34 @@ def copy_of(source: Table, dtype: np.dtype[np.void]) -> Table:
     return result
 
 
+class Told(TypedDict):
+    """What a call of the decoder is told, in either form."""
+
+    max_tokens: int
+    stop_ids: list[int] | None
+    ignore_eos: bool
+    reuse_prefix: bool
+
+
+def answer_of(made: specdec.Generation, length: int | None) -> Answer:
+    """With a length, of an answer that its text has ended: what its last round committed after that
+    was verified and is dropped."""
+    rounds = copy_of(made.rounds, ROUND)
+    if length is not None:
+        rounds["committed"][-1] -= len(made.tokens) - length
+    return Answer(
+        tokens=tuple(made.tokens[:length].tolist()),
+        finish=made.finish if length is None else "stop",
+        prompt_tokens=made.prompt_tokens,
+        shared_tokens=made.shared_tokens,
+        rounds=rounds,
+        nodes=None if made.nodes is None else copy_of(made.nodes, NODE),
+        walltime=made.seconds,
+        prefill_s=made.prefill_seconds,
+        ttft_s=made.first_token_seconds,
+    )
+
+
 def sampling_of(config: Config) -> specdec.Sampling:
     generation = config.generation
     return specdec.Sampling(
@@ -129,12 +166,14 @@ class Engine:
     decoder: specdec.Decoder = field(init=False)
 
     def __post_init__(self) -> None:
-        config, dtype = self.config, self.config.engine.dtype
+        config = self.config
         drafter = config.drafter
         try:
             self.decoder = specdec.Decoder(
-                self.models.get(config.model, dtype),
-                drafter_of(drafter, lambda name: self.models.get(name, dtype)) if drafter else None,
+                self.models.target(config),
+                drafter_of(drafter, lambda name: self.models.draft(name, config))
+                if drafter
+                else None,
                 verifier=config.generation.verifier,
                 sampling=sampling_of(config),
                 max_length=self.max_length,
@@ -146,36 +185,38 @@ class Engine:
         except FAILURES as error:
             raise UserError(f"speculative_decoding: {sentence(error)}") from error
 
-    def answer(self, prompt: Sequence[int], request: int) -> Answer:
-        generation = self.config.generation
+    def generate(self, prompt: Sequence[int], request: int, most: int, stops: Stops) -> Answer:
+        """At once; or a round at a time, which costs microseconds, where the text may end it."""
+        ids = np.asarray(prompt, np.int32)
+        told: Told = {
+            "max_tokens": most,
+            "stop_ids": list(self.config.generation.stop_token_ids) or None,
+            "ignore_eos": self.config.generation.ignore_eos,
+            "reuse_prefix": self.config.engine.enable_prefix_caching,
+        }
+        if not stops.strings:
+            return answer_of(self.decoder.generate([ids], requests=[request], **told)[0], None)
+        with contextlib.closing(self.decoder.stream(ids, request=request, **told)) as stream:
+            for tokens in stream:
+                if stops.take(tokens.tolist()):
+                    break
+        made = stream.generation
+        assert made is not None
+        return answer_of(made, len(stops.ids) if stops.ended else None)
+
+    def answer(self, prompt: Sequence[int], request: int, stops: Stops) -> Answer:
+        """To a prompt that may be too long for one."""
         room = self.max_length - len(prompt)
         if room < 1:
             raise UserError(
                 f"a prompt of {len(prompt)} tokens leaves no room for an answer in "
                 f"{self.max_length}: raise engine.max_model_len or set data.max_prompt"
             )
+        most = min(self.config.generation.max_tokens, room)
         try:
-            made = self.decoder.generate(
-                [np.asarray(prompt, np.int32)],
-                max_tokens=min(generation.max_tokens, room),
-                stop_ids=list(generation.stop_token_ids) or None,
-                ignore_eos=generation.ignore_eos,
-                requests=[request],
-                reuse_prefix=self.config.engine.enable_prefix_caching,
-            )[0]
+            return self.generate(prompt, request, most, stops)
         except FAILURES as error:
             raise UserError(sentence(error)) from error
-        return Answer(
-            tokens=tuple(made.tokens.tolist()),
-            finish=made.finish,
-            prompt_tokens=made.prompt_tokens,
-            shared_tokens=made.shared_tokens,
-            rounds=copy_of(made.rounds, ROUND),
-            nodes=None if made.nodes is None else copy_of(made.nodes, NODE),
-            walltime=made.seconds,
-            prefill_s=made.prefill_seconds,
-            ttft_s=made.first_token_seconds,
-        )
 
 
 def set_threads(count: int | None) -> None:

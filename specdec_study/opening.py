@@ -80,7 +80,7 @@ def open_run(job: Job, path: str, models: Models, resume: bool, observe: Observe
     known = {}
     if job.folder is not None and folder.check_folder(job.folder, resume):
         known = read_environment(job.folder)
-    model = models.get(config.model, config.engine.dtype)
+    model = models.target(config)
     clock = datetime.fromisoformat(known["clock"]) if known else datetime.now()
     weights = folder_of(model)
     text = Text.load(Path(config.tokenizer) if config.tokenizer else weights, clock)

@@ -29,14 +29,15 @@ def request_number(sample: Sample, turn: int, repeat: int) -> int:
 
 def ask(run: OpenRun, sample: Sample, asked: Record, prompt: Prompt) -> Record:
     number = request_number(sample, asked.turn, asked.repeat)
-    made = run.engine.answer(prompt.ids, number)
+    stops = run.text.stops(run.job.config.generation.stop)
+    made = run.engine.answer(prompt.ids, number, stops)
     return replace(
         asked,
         prompt=prompt.said,
         prompt_sha256=prompt.sha256,
         prompt_tokens=made.prompt_tokens,
         shared_tokens=made.shared_tokens,
-        response=run.text.decode(made.tokens),
+        response=stops.text if stops.ended else run.text.decode(made.tokens),
         finish_reason=made.finish,
         tokens=made.tokens,
         walltime=made.walltime,
@@ -87,7 +88,7 @@ def warm_up(run: OpenRun) -> None:
     for _ in range(run.job.config.run.warmup):
         with contextlib.suppress(ValueError):
             ids = next_prompt(run.samples[0], [], run.text, run.job.config).ids
-            run.engine.answer(ids[-WARMUP_TOKENS:], 0)
+            run.engine.answer(ids[-WARMUP_TOKENS:], 0, run.text.stops(()))
 
 
 def make(runs: Sequence[OpenRun], observe: Observer, noise: Noise) -> None:

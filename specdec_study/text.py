@@ -16,6 +16,7 @@ from specdec_study.chat_template import ChatTemplate
 from specdec_study.errors import UserError
 from specdec_study.jsonl import MalformedError, decode, parse
 from specdec_study.readers.sample import Message
+from specdec_study.stops import Stops
 
 NO_VARIABLES: Mapping[str, Any] = {}
 
@@ -178,6 +179,10 @@ class Text:
 
     def decode(self, ids: Sequence[int]) -> str:
         return str(self.tokenizer.decode(list(ids)))
+
+    def stops(self, strings: Sequence[str]) -> Stops:
+        """What ends an answer that is to come."""
+        return Stops(tuple(strings), self.tokenizer)
 
     def pieces(self, ids: Sequence[int]) -> list[str]:
         """What each token adds to the text: "" while a character is incomplete."""

@@ -144,11 +144,12 @@ static int module_exec(PyObject *module) {
                                    sd_py_lookup_methods};
     if (PyArray_ImportNumPyAPI() < 0 || find_from_dlpack(state) < 0 ||
         read_environment(state) < 0 || add_error(module, state) < 0 || add_constants(module) < 0 ||
-        sd_py_add_sampling(module, state) < 0 || sd_py_add_tree(module, state) < 0 ||
-        sd_py_add_ngram(module, state) < 0 || sd_py_add_suffix(module, state) < 0 ||
-        sd_py_add_verdicts(module, state) < 0 || sd_py_add_search(module, state) < 0 ||
-        sd_py_add_model(module, state) < 0 || sd_py_add_cache(module, state) < 0 ||
-        sd_py_add_drafters(module, state) < 0 || sd_py_add_decoder(module, state) < 0)
+        sd_py_add_sampling(module, state) < 0 || sd_py_add_cuda_array(module, state) < 0 ||
+        sd_py_add_tree(module, state) < 0 || sd_py_add_ngram(module, state) < 0 ||
+        sd_py_add_suffix(module, state) < 0 || sd_py_add_verdicts(module, state) < 0 ||
+        sd_py_add_search(module, state) < 0 || sd_py_add_model(module, state) < 0 ||
+        sd_py_add_cache(module, state) < 0 || sd_py_add_drafters(module, state) < 0 ||
+        sd_py_add_decoder(module, state) < 0)
         return -1;
     for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
         if (PyModule_AddFunctions(module, tables[i]) < 0)
@@ -160,6 +161,7 @@ static int module_exec(PyObject *module) {
 #define FOR_EACH_OBJECT(X)                                                                         \
     X(format_error)                                                                                \
     X(from_dlpack)                                                                                 \
+    X(cuda_array_type)                                                                             \
     X(sampling_type)                                                                               \
     X(tree_type)                                                                                   \
     X(ngram_type)                                                                                  \
@@ -196,6 +198,9 @@ static int module_clear(PyObject *module) {
 static void module_free(void *module) {
     sd_py_state *state = PyModule_GetState(module);
     sd_verify_scratch_free(state->spare_scratch);
+    for (int i = 0; i < SD_PY_CARDS; i++)
+        if (state->spare_arrays[i] != NULL)
+            state->spare_arrays[i]->close(state->spare_arrays[i]);
 }
 
 static PyModuleDef_Slot module_slots[] = {

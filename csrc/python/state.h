@@ -7,12 +7,15 @@
 
 #include "specdec.h"
 
+#define SD_PY_CARDS 16
+
 typedef struct {
     sd_rows rows;
     sd_cpu_level level;
     PyObject *format_error;
     PyObject *from_dlpack; /* numpy.from_dlpack */
     PyTypeObject *sampling_type;
+    PyTypeObject *cuda_array_type;
     PyTypeObject *tree_type;
     PyTypeObject *ngram_type;
     PyTypeObject *corpus_type;
@@ -30,7 +33,9 @@ typedef struct {
     PyObject *generation;
     PyObject *round_dtype; /* numpy.dtype */
     PyObject *node_dtype;
-    _Atomic(sd_verify_scratch *) spare_scratch; /* of the last verify; NULL while one is using it */
+    /* Of the last calls, the latter by card; NULL while one is used. */
+    _Atomic(sd_verify_scratch *) spare_scratch;
+    _Atomic(sd_cuda_arrays *) spare_arrays[SD_PY_CARDS];
 } sd_py_state;
 
 extern struct PyModuleDef sd_py_module;
@@ -49,6 +54,7 @@ PyObject *sd_py_raise(const sd_py_state *state, sd_status status);
 
 /* Each returns 0, or -1 with an exception set. */
 int sd_py_add_sampling(PyObject *module, sd_py_state *state);
+int sd_py_add_cuda_array(PyObject *module, sd_py_state *state);
 int sd_py_add_tree(PyObject *module, sd_py_state *state);
 int sd_py_add_ngram(PyObject *module, sd_py_state *state);
 int sd_py_add_suffix(PyObject *module, sd_py_state *state);

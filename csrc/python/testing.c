@@ -8,7 +8,8 @@ PyObject *sd_testing_raise(sd_status status) {
 
 static int testing_exec(PyObject *module) {
     PyMethodDef *const tables[] = {sd_testing_core_methods, sd_testing_io_methods,
-                                   sd_testing_checkpoint_methods, sd_testing_rows_methods};
+                                   sd_testing_checkpoint_methods, sd_testing_rows_methods,
+                                   sd_testing_backend_methods};
     for (size_t i = 0; i < sizeof tables / sizeof *tables; i++)
         if (PyModule_AddFunctions(module, tables[i]) < 0)
             return -1;

@@ -13,6 +13,7 @@ extern PyMethodDef sd_testing_core_methods[]; /* philox, allocation failures, th
 extern PyMethodDef sd_testing_io_methods[];   /* JSON events, zip entries, pickles */
 extern PyMethodDef sd_testing_checkpoint_methods[]; /* the tensors of files and folders */
 extern PyMethodDef sd_testing_rows_methods[];       /* every kernel at every level */
+extern PyMethodDef sd_testing_backend_methods[];    /* devices, and the sizes of their structs */
 
 /* Raises the Python exception of a failed status, with its detail; returns NULL. */
 PyObject *sd_testing_raise(sd_status status);

@@ -1,6 +1,7 @@
 #include "python/tree_type.h"
 
 #include "python/arrays.h"
+#include "python/out_array.h"
 
 static const sd_tree *tree_of(PyObject *self) {
     return &((sd_py_tree *)self)->tree;
@@ -160,52 +161,67 @@ static PyObject *tree_depths(PyObject *self, PyObject *Py_UNUSED(unused)) {
     return sd_py_vector(SD_PY_I32, tree_of(self)->n_nodes, tree_of(self)->depth);
 }
 
-PyDoc_STRVAR(positions_doc, "positions($self, root_position=0)\n--\n\n"
-                            "Where each node stands in the sequence: root_position + its depth.");
+PyDoc_STRVAR(positions_doc,
+             "positions($self, root_position=0, *, out=None, stream=None)\n--\n\n"
+             "Where each node stands in the sequence: root_position + its depth.\n\n"
+             "`out`, here and for the masks, is an array for the result, which may be on a CUDA\n"
+             "device, where it is filled on `stream`.");
 
 static PyObject *tree_positions(PyObject *self, PyObject *args, PyObject *kwargs) {
-    static char *names[] = {"root_position", NULL};
+    static char *names[] = {"root_position", "out", "stream", NULL};
+    const Py_ssize_t dims[] = {tree_of(self)->n_nodes};
+    PyObject *object = Py_None, *stream = Py_None;
     long long root_position = 0;
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|L:positions", names, &root_position))
+    sd_py_out out;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|L$OO:positions", names, &root_position,
+                                     &object, &stream))
         return NULL;
     if (root_position < 0 || root_position > INT64_MAX - SD_TREE_MAX_NODES)
         return PyErr_Format(PyExc_ValueError, "root_position is %lld: it cannot be negative",
                             root_position);
-    PyObject *array = sd_py_vector(SD_PY_I64, tree_of(self)->n_nodes, NULL);
-    if (array != NULL)
-        sd_tree_positions(tree_of(self), root_position, sd_py_data(array));
-    return array;
+    if (sd_py_out_open(sd_py_state_of(self), object, stream, SD_PY_I64, 1, dims, &out) < 0)
+        return NULL;
+    sd_tree_positions(tree_of(self), root_position, out.memory);
+    return sd_py_out_close(sd_py_state_of(self), &out);
+}
+
+static int open_mask(PyObject *self, PyObject *args, PyObject *kwargs, sd_py_dtype dtype,
+                     Py_ssize_t width, sd_py_out *out) {
+    static char *names[] = {"out", "stream", NULL};
+    const Py_ssize_t dims[] = {tree_of(self)->n_nodes, width};
+    PyObject *object = Py_None, *stream = Py_None;
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs,
+                                     dtype == SD_PY_BOOL ? "|$OO:mask" : "|$OO:mask_bits", names,
+                                     &object, &stream))
+        return -1;
+    return sd_py_out_open(sd_py_state_of(self), object, stream, dtype, 2, dims, out);
 }
 
 PyDoc_STRVAR(mask_doc,
-             "mask($self, /)\n--\n\n"
+             "mask($self, /, *, out=None, stream=None)\n--\n\n"
              "Which nodes each node sees: [i, j] is true iff j is i or an ancestor of i.");
 
-static PyObject *tree_mask(PyObject *self, PyObject *Py_UNUSED(unused)) {
-    const sd_tree *tree = tree_of(self);
-    PyObject *array = sd_py_matrix(SD_PY_BOOL, tree->n_nodes, tree->n_nodes);
-    if (array == NULL)
+static PyObject *tree_mask(PyObject *self, PyObject *args, PyObject *kwargs) {
+    sd_py_out out;
+    if (open_mask(self, args, kwargs, SD_PY_BOOL, tree_of(self)->n_nodes, &out) < 0)
         return NULL;
-    uint8_t *visible = sd_py_data(array);
     Py_BEGIN_ALLOW_THREADS
-    sd_tree_mask_bytes(tree, visible);
+    sd_tree_mask_bytes(tree_of(self), out.memory);
     Py_END_ALLOW_THREADS
-    return array;
+    return sd_py_out_close(sd_py_state_of(self), &out);
 }
 
-PyDoc_STRVAR(mask_bits_doc, "mask_bits($self, /)\n--\n\n"
+PyDoc_STRVAR(mask_bits_doc, "mask_bits($self, /, *, out=None, stream=None)\n--\n\n"
                             "The mask in bits: j is bit j % 64 of word j // 64 of row i.");
 
-static PyObject *tree_mask_bits(PyObject *self, PyObject *Py_UNUSED(unused)) {
-    const sd_tree *tree = tree_of(self);
-    PyObject *array = sd_py_matrix(SD_PY_U64, tree->n_nodes, sd_tree_mask_words(tree));
-    if (array == NULL)
+static PyObject *tree_mask_bits(PyObject *self, PyObject *args, PyObject *kwargs) {
+    sd_py_out out;
+    if (open_mask(self, args, kwargs, SD_PY_U64, sd_tree_mask_words(tree_of(self)), &out) < 0)
         return NULL;
-    uint64_t *bits = sd_py_data(array);
     Py_BEGIN_ALLOW_THREADS
-    sd_tree_mask_bits(tree, bits);
+    sd_tree_mask_bits(tree_of(self), out.memory);
     Py_END_ALLOW_THREADS
-    return array;
+    return sd_py_out_close(sd_py_state_of(self), &out);
 }
 
 PyDoc_STRVAR(paths_doc, "paths($self, /)\n--\n\n"
@@ -375,8 +391,8 @@ static PyMethodDef tree_methods[] = {
     {"with_tokens", tree_with_tokens, METH_O, with_tokens_doc},
     {"depths", tree_depths, METH_NOARGS, "depths($self, /)\n--\n\nOf each node; the root is at 0."},
     {"positions", KEYWORDS(tree_positions), METH_VARARGS | METH_KEYWORDS, positions_doc},
-    {"mask", tree_mask, METH_NOARGS, mask_doc},
-    {"mask_bits", tree_mask_bits, METH_NOARGS, mask_bits_doc},
+    {"mask", KEYWORDS(tree_mask), METH_VARARGS | METH_KEYWORDS, mask_doc},
+    {"mask_bits", KEYWORDS(tree_mask_bits), METH_VARARGS | METH_KEYWORDS, mask_bits_doc},
     {"paths", tree_paths, METH_NOARGS, paths_doc},
     {"children", tree_children, METH_O,
      "children($self, node, /)\n--\n\nIts children in drafting order."},

@@ -1,117 +1,16 @@
 /* specdec.verify and specdec.verify_batch. */
-#include "python/arrays.h"
 #include "python/row_work.h"
-#include "python/sampling_type.h"
 #include "python/tree_type.h"
+#include "python/verify_question.h"
 
 #include <stdatomic.h>
 
-/* What both functions share: the rule, the target's rows and the draft's. */
 typedef struct {
-    const sd_rows *rows;
-    sd_rule rule;
-    sd_py_array logits, ids, probs;
-    sd_draft draft;
-} question;
-
-typedef struct {
-    question q;
+    sd_py_question q;
     sd_py_array tokens, parents, splits, requests, positions; /* the last two may be absent */
     int32_t *accepted, *bonus, *path;
     uint8_t *outcome;
 } batch;
-
-static void release_question(question *q) {
-    sd_py_release(&q->logits);
-    sd_py_release(&q->ids);
-    sd_py_release(&q->probs);
-}
-
-static int take_rule(const sd_py_state *state, const char *method, PyObject *sampling,
-                     sd_rule *rule) {
-    if (sd_py_take_sampling(state, sampling, 1, &rule->sampling, &rule->seed) < 0)
-        return -1;
-    if (strcmp(method, "auto") == 0) {
-        rule->method = rule->sampling.temperature > 0 ? SD_METHOD_REJECTION : SD_METHOD_GREEDY;
-        return 0;
-    }
-    sd_status status = sd_method_find(method, &rule->method);
-    if (status != SD_OK)
-        sd_py_raise(state, status);
-    return status == SD_OK ? 0 : -1;
-}
-
-static int take_draft(const sd_py_state *state, PyObject *object, question *q) {
-    q->draft.kind = SD_DRAFT_CERTAIN;
-    if (object == Py_None)
-        return 0;
-    if (!PyTuple_Check(object)) {
-        if (sd_py_take_floats(state, object, "draft_probs", &q->probs) < 0)
-            return -1;
-        if (q->probs.rows > 0 && q->probs.cols != q->logits.cols) {
-            PyErr_Format(PyExc_ValueError,
-                         "draft_probs has %zd columns and target_logits %zd: both have one for "
-                         "each token of the vocabulary",
-                         q->probs.cols, q->logits.cols);
-            return -1;
-        }
-        q->draft.kind = SD_DRAFT_DENSE;
-    } else {
-        if (PyTuple_GET_SIZE(object) != 2) {
-            PyErr_SetString(PyExc_ValueError, "draft_probs as a tuple is (ids, probs)");
-            return -1;
-        }
-        if (sd_py_take_int_rows(state, PyTuple_GET_ITEM(object, 0), "draft_probs[0]", &q->ids) <
-                0 ||
-            sd_py_take_floats(state, PyTuple_GET_ITEM(object, 1), "draft_probs[1]", &q->probs) < 0)
-            return -1;
-        if (q->ids.rows != q->probs.rows || q->ids.cols != q->probs.cols || q->probs.is_vector) {
-            PyErr_SetString(PyExc_ValueError,
-                            "draft_probs: ids and probs must have the same two-axis shape");
-            return -1;
-        }
-        q->draft.kind = SD_DRAFT_SPARSE;
-        q->draft.ids = q->ids.data;
-        q->draft.ids_stride = q->ids.stride;
-        q->draft.width = (int)q->ids.cols;
-    }
-    q->draft.probs = q->probs.data;
-    q->draft.probs_stride = q->probs.stride;
-    q->draft.n_rows = (int)q->probs.rows;
-    return 0;
-}
-
-static int take_question(const sd_py_state *state, PyObject *logits, PyObject *draft,
-                         const char *method, PyObject *sampling, question *q) {
-    q->rows = &state->rows;
-    if (take_rule(state, method, sampling, &q->rule) < 0 ||
-        sd_py_take_floats(state, logits, "target_logits", &q->logits) < 0)
-        return -1;
-    sd_status status = q->logits.rows == 0 ? SD_OK : sd_vocab_check(q->logits.cols);
-    if (status != SD_OK) {
-        sd_py_raise(state, status);
-        return -1;
-    }
-    return take_draft(state, draft, q);
-}
-
-/* The part of the question about the tree whose first row is `row`. */
-static sd_verify_input input_of(const question *q, const sd_tree *tree, Py_ssize_t row) {
-    sd_verify_input input = {
-        .tree = tree,
-        .logits = (const float *)q->logits.data + row * q->logits.stride,
-        .logits_stride = q->logits.stride,
-        .vocab = (int)q->logits.cols,
-        .draft = q->draft,
-        .first_row = (long)row,
-    };
-    if (q->draft.kind != SD_DRAFT_CERTAIN) {
-        input.draft.probs += row * q->draft.probs_stride;
-        input.draft.ids += row * q->draft.ids_stride;
-        input.draft.n_rows = row < q->draft.n_rows ? q->draft.n_rows - (int)row : 0;
-    }
-    return input;
-}
 
 /* The named tuple of four values, which it takes over; any of them may be a failure. */
 static PyObject *finish(const sd_rule *rule, PyObject *class, PyObject *values[4]) {
@@ -158,42 +57,51 @@ static void return_scratch(sd_py_state *state, sd_verify_scratch *scratch) {
     sd_verify_scratch_free(atomic_exchange(&state->spare_scratch, scratch));
 }
 
-static PyObject *verify_one(sd_py_state *state, const question *q, const sd_tree *tree,
+static int verify_here(sd_py_state *state, const sd_py_question *q, const sd_verify_input *input,
+                       sd_verdict *verdict) {
+    sd_verify_scratch *scratch;
+    sd_status status;
+    Py_BEGIN_ALLOW_THREADS
+    status = borrow_scratch(state, input->vocab, &scratch);
+    if (status == SD_OK)
+        status = sd_verify(q->rows, &q->rule, input, scratch, verdict);
+    return_scratch(state, scratch);
+    Py_END_ALLOW_THREADS
+    if (status != SD_OK)
+        sd_py_raise(state, status);
+    return status == SD_OK ? 0 : -1;
+}
+
+static PyObject *verify_one(sd_py_state *state, const sd_py_question *q, const sd_tree *tree,
                             uint64_t request, uint32_t position) {
     int32_t path[SD_TREE_MAX_NODES];
     uint8_t outcome[SD_TREE_MAX_NODES];
     sd_verdict verdict = {.path = path, .outcome = outcome};
-    sd_verify_scratch *scratch;
-    sd_verify_input input = input_of(q, tree, 0);
+    sd_verify_input input = sd_py_question_input(q, tree, 0);
     input.request = request;
     input.position = position;
-    sd_status status;
-    Py_BEGIN_ALLOW_THREADS
-    status = borrow_scratch(state, input.vocab, &scratch);
-    if (status == SD_OK)
-        status = sd_verify(q->rows, &q->rule, &input, scratch, &verdict);
-    return_scratch(state, scratch);
-    Py_END_ALLOW_THREADS
-    if (status != SD_OK)
-        return sd_py_raise(state, status);
-    return verdict_object(state, &q->rule, tree, &verdict);
+    int result = q->place.cuda != NULL
+                     ? sd_py_question_run_card(state, q, false, &input, 1, &verdict)
+                     : verify_here(state, q, &input, &verdict);
+    return result == 0 ? verdict_object(state, &q->rule, tree, &verdict) : NULL;
 }
 
 static PyObject *py_verify(PyObject *module, PyObject *args, PyObject *kwargs) {
     static char *names[] = {"tree",     "target_logits", "draft_probs", "method",
                             "sampling", "request",       "position",    "replacement",
-                            "epsilon",  "delta",         NULL};
-    PyObject *tree_object, *logits, *draft = Py_None, *sampling = Py_None, *verdict = NULL;
-    PyObject *request_object = NULL, *position_object = NULL;
+                            "epsilon",  "delta",         "stream",      NULL};
+    PyObject *tree_object, *request_object = NULL, *position_object = NULL, *verdict = NULL;
+    sd_py_asked asked = {
+        .draft = Py_None, .sampling = Py_None, .stream = Py_None, .method = "auto"};
     long long request = 0, position = 0;
-    const char *method = "auto";
     int replacement = 0;
     sd_py_state *state = sd_py_state_of_module(module);
-    question q = {.rule = {.typical_epsilon = 0.09f, .typical_delta = 0.3f}};
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O!O|O$sOOOpff:verify", names, state->tree_type,
-                                     &tree_object, &logits, &draft, &method, &sampling,
-                                     &request_object, &position_object, &replacement,
-                                     &q.rule.typical_epsilon, &q.rule.typical_delta) ||
+    sd_py_question q = {.rule = {.typical_epsilon = 0.09f, .typical_delta = 0.3f}};
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "O!O|O$sOOOpffO:verify", names, state->tree_type,
+                                     &tree_object, &asked.logits, &asked.draft, &asked.method,
+                                     &asked.sampling, &request_object, &position_object,
+                                     &replacement, &q.rule.typical_epsilon, &q.rule.typical_delta,
+                                     &asked.stream) ||
         (request_object != NULL && sd_py_take_int(request_object, "request", 0,
                                                   (long long)SD_REQUEST_LIMIT - 1, &request) < 0) ||
         (position_object != NULL &&
@@ -201,7 +109,7 @@ static PyObject *py_verify(PyObject *module, PyObject *args, PyObject *kwargs) {
         return NULL;
     const sd_tree *tree = &((sd_py_tree *)tree_object)->tree;
     q.rule.replacement = replacement != 0;
-    if (take_question(state, logits, draft, method, sampling, &q) == 0) {
+    if (sd_py_take_question(state, &asked, &q) == 0) {
         if (q.logits.rows == tree->n_nodes)
             verdict = verify_one(state, &q, tree, (uint64_t)request, (uint32_t)position);
         else
@@ -209,7 +117,7 @@ static PyObject *py_verify(PyObject *module, PyObject *args, PyObject *kwargs) {
                          "target_logits has %zd rows for a tree of %d nodes: one for each node",
                          q.logits.rows, tree->n_nodes);
     }
-    release_question(&q);
+    sd_py_question_release(state, &q);
     return verdict;
 }
 
@@ -222,29 +130,101 @@ static void drop_scratch(void *scratch) {
     sd_verify_scratch_free(scratch);
 }
 
+static sd_status sequence_tree(const batch *b, int i, sd_tree *tree) {
+    const int32_t *splits = b->splits.data;
+    int32_t row = splits[i];
+    sd_status status = sd_tree_new(tree, splits[i + 1] - row, (const int32_t *)b->tokens.data + row,
+                                   (const int32_t *)b->parents.data + row);
+    return status == SD_OK ? SD_OK : sd_fail(status, "sequence %d: %.400s", i, sd_status_detail());
+}
+
+static sd_verify_input sequence_input(const batch *b, int i, const sd_tree *tree) {
+    sd_verify_input input = sd_py_question_input(&b->q, tree, ((const int32_t *)b->splits.data)[i]);
+    if (b->requests.data != NULL)
+        input.request = (uint64_t)((const int32_t *)b->requests.data)[i];
+    if (b->positions.data != NULL)
+        input.position = (uint32_t)((const int32_t *)b->positions.data)[i];
+    return input;
+}
+
+static sd_verdict sequence_verdict(const batch *b, int i) {
+    int32_t row = ((const int32_t *)b->splits.data)[i];
+    return (sd_verdict){.path = b->path + row, .outcome = b->outcome + row};
+}
+
+static void note_verdict(const batch *b, int i, const sd_tree *tree, const sd_verdict *verdict) {
+    b->accepted[i] = verdict->n_accepted;
+    b->bonus[i] = verdict->bonus;
+    for (int k = verdict->n_accepted; k < tree->n_nodes; k++)
+        verdict->path[k] = -1;
+}
+
 static sd_status verify_sequence(const sd_py_work *work, int i, void *scratch) {
     const batch *b = work->context;
-    const int32_t *splits = b->splits.data;
-    int32_t row = splits[i], n = splits[i + 1] - row;
     sd_tree tree;
-    sd_status status = sd_tree_new(&tree, n, (const int32_t *)b->tokens.data + row,
-                                   (const int32_t *)b->parents.data + row);
-    if (status != SD_OK)
-        return sd_fail(status, "sequence %d: %.400s", i, sd_status_detail());
-    sd_verify_input input = input_of(&b->q, &tree, row);
-    input.request = b->requests.data != NULL ? (uint64_t)((const int32_t *)b->requests.data)[i] : 0;
-    input.position =
-        b->positions.data != NULL ? (uint32_t)((const int32_t *)b->positions.data)[i] : 0;
-    sd_verdict verdict = {.path = b->path + row, .outcome = b->outcome + row};
-    status = sd_verify(b->q.rows, &b->q.rule, &input, scratch, &verdict);
+    SD_TRY(sequence_tree(b, i, &tree));
+    sd_verify_input input = sequence_input(b, i, &tree);
+    sd_verdict verdict = sequence_verdict(b, i);
+    sd_status status = sd_verify(b->q.rows, &b->q.rule, &input, scratch, &verdict);
+    if (status == SD_OK)
+        note_verdict(b, i, &tree, &verdict);
     sd_tree_free(&tree);
-    if (status != SD_OK)
-        return sd_fail(status, "sequence %d: %.400s", i, sd_status_detail());
-    b->accepted[i] = verdict.n_accepted;
-    b->bonus[i] = verdict.bonus;
-    for (int k = verdict.n_accepted; k < n; k++)
-        verdict.path[k] = -1;
+    return status == SD_OK ? SD_OK : sd_fail(status, "sequence %d: %.400s", i, sd_status_detail());
+}
+
+static int run_here(const sd_py_state *state, batch *b) {
+    sd_py_work work = {
+        .n_items = (int)b->splits.cols - 1,
+        .scratch = make_scratch,
+        .drop = drop_scratch,
+        .item = verify_sequence,
+        .context = b,
+    };
+    return sd_py_run(state, &work);
+}
+
+/* All sequences of a batch at once. */
+typedef struct {
+    sd_tree *trees;
+    sd_verify_input *inputs;
+    sd_verdict *verdicts;
+    int n_trees; /* that there are so far */
+} card_batch;
+
+static sd_status gather(const batch *b, int n, card_batch *c) {
+    void *trees, *inputs, *verdicts;
+    SD_TRY(sd_alloc(&trees, (size_t)n, sizeof *c->trees));
+    c->trees = trees;
+    SD_TRY(sd_alloc(&inputs, (size_t)n, sizeof *c->inputs));
+    c->inputs = inputs;
+    SD_TRY(sd_alloc(&verdicts, (size_t)n, sizeof *c->verdicts));
+    c->verdicts = verdicts;
+    for (int i = 0; i < n; i++) {
+        SD_TRY(sequence_tree(b, i, &c->trees[i]));
+        c->n_trees++;
+        c->inputs[i] = sequence_input(b, i, &c->trees[i]);
+        c->verdicts[i] = sequence_verdict(b, i);
+    }
     return SD_OK;
+}
+
+static int run_card(const sd_py_state *state, batch *b) {
+    card_batch c = {0};
+    int n = (int)b->splits.cols - 1, result = -1;
+    sd_status status = gather(b, n, &c);
+    if (status != SD_OK)
+        sd_py_raise(state, status);
+    else
+        result = sd_py_question_run_card(state, &b->q, true, c.inputs, n, c.verdicts);
+    for (int i = 0; i < c.n_trees; i++) {
+        if (result == 0)
+            note_verdict(b, i, &c.trees[i], &c.verdicts[i]);
+        sd_tree_free(&c.trees[i]);
+    }
+    sd_free(c.trees);
+    sd_free(c.inputs);
+    sd_free(c.verdicts);
+    return result;
 }
 
 static int check_splits(const batch *b) {
@@ -312,43 +292,37 @@ static PyObject *run_batch(const sd_py_state *state, batch *b) {
         b->bonus = sd_py_data(values[1]);
         b->path = sd_py_data(values[2]);
         b->outcome = sd_py_data(values[3]);
-        sd_py_work work = {
-            .n_items = (int)n,
-            .scratch = make_scratch,
-            .drop = drop_scratch,
-            .item = verify_sequence,
-            .context = b,
-        };
-        if (sd_py_run(state, &work) < 0)
+        if ((b->q.place.cuda != NULL ? run_card(state, b) : run_here(state, b)) < 0)
             Py_CLEAR(values[0]);
     }
     return finish(&b->q.rule, state->batch_verdict, values);
 }
 
 static PyObject *py_verify_batch(PyObject *module, PyObject *args, PyObject *kwargs) {
-    static char *names[] = {"tokens",  "parents",  "splits",   "target_logits", "draft_probs",
-                            "method",  "sampling", "requests", "positions",     "replacement",
-                            "epsilon", "delta",    NULL};
-    PyObject *tokens, *parents, *splits, *logits, *draft = Py_None, *sampling = Py_None;
-    PyObject *requests = Py_None, *positions = Py_None, *verdict = NULL;
-    const char *method = "auto";
+    static char *names[] = {"tokens",      "parents",     "splits",   "target_logits",
+                            "draft_probs", "method",      "sampling", "requests",
+                            "positions",   "replacement", "epsilon",  "delta",
+                            "stream",      NULL};
+    PyObject *tokens, *parents, *splits, *requests = Py_None, *positions = Py_None, *verdict = NULL;
+    sd_py_asked asked = {
+        .draft = Py_None, .sampling = Py_None, .stream = Py_None, .method = "auto"};
     int replacement = 0;
-    const sd_py_state *state = sd_py_state_of_module(module);
+    sd_py_state *state = sd_py_state_of_module(module);
     batch b = {.q.rule = {.typical_epsilon = 0.09f, .typical_delta = 0.3f}};
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOOO|O$sOOOpff:verify_batch", names, &tokens,
-                                     &parents, &splits, &logits, &draft, &method, &sampling,
-                                     &requests, &positions, &replacement, &b.q.rule.typical_epsilon,
-                                     &b.q.rule.typical_delta))
+    if (!PyArg_ParseTupleAndKeywords(
+            args, kwargs, "OOOO|O$sOOOpffO:verify_batch", names, &tokens, &parents, &splits,
+            &asked.logits, &asked.draft, &asked.method, &asked.sampling, &requests, &positions,
+            &replacement, &b.q.rule.typical_epsilon, &b.q.rule.typical_delta, &asked.stream))
         return NULL;
     b.q.rule.replacement = replacement != 0;
-    if (take_question(state, logits, draft, method, sampling, &b.q) == 0 &&
+    if (sd_py_take_question(state, &asked, &b.q) == 0 &&
         sd_py_take_ints(state, tokens, "tokens", &b.tokens) == 0 &&
         sd_py_take_ints(state, parents, "parents", &b.parents) == 0 &&
         sd_py_take_ints(state, splits, "splits", &b.splits) == 0 && check_counts(&b) == 0 &&
         take_keys(state, requests, "requests", b.splits.cols - 1, &b.requests) == 0 &&
         take_keys(state, positions, "positions", b.splits.cols - 1, &b.positions) == 0)
         verdict = run_batch(state, &b);
-    release_question(&b.q);
+    sd_py_question_release(state, &b.q);
     sd_py_release(&b.tokens);
     sd_py_release(&b.parents);
     sd_py_release(&b.splits);
@@ -374,7 +348,7 @@ int sd_py_add_verdicts(PyObject *module, sd_py_state *state) {
 PyDoc_STRVAR(
     verify_doc,
     "verify(tree, target_logits, draft_probs=None, *, method='auto', sampling=None, request=0, "
-    "position=0, replacement=False, epsilon=0.09, delta=0.3)\n--\n\n"
+    "position=0, replacement=False, epsilon=0.09, delta=0.3, stream=None)\n--\n\n"
     "Which drafted nodes are kept, and the token that ends the round.\n\n"
     "target_logits has one row per node: the target's logits after the path from the root to it.\n"
     "draft_probs row i is the distribution that node i's children were drawn from, after the same\n"
@@ -391,7 +365,7 @@ PyDoc_STRVAR(
     verify_batch_doc,
     "verify_batch(tokens, parents, splits, target_logits, draft_probs=None, *, method='auto', "
     "sampling=None, requests=None, positions=None, replacement=False, epsilon=0.09, "
-    "delta=0.3)\n--\n\n"
+    "delta=0.3, stream=None)\n--\n\n"
     "verify for a ragged batch of trees. Sequence b has the rows splits[b] to splits[b + 1] of "
     "all\n"
     "arrays; parents count within it, its root's is -1. The answers are those of verify, whatever\n"

@@ -1,15 +1,17 @@
 """The keys of a configuration, their defaults and bounds. Files may give those of `generation` and
 `engine` without the section's name."""
 
+import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from specdec_study.config.methods import Speculation
 
 Verifier = Literal["auto", "greedy", "rejection", "block", "coupled", "typical"]
 TokenId = Annotated[int, Field(ge=0, lt=2**31)]
+StopString = Annotated[str, Field(min_length=1, max_length=1000)]
 Probability = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -29,16 +31,29 @@ class Generation(Section):
     seed: int = Field(0, ge=0, lt=2**63)
     verifier: Verifier = Field("auto", description="auto: the lossless one that accepts most")
     stop_token_ids: tuple[TokenId, ...] = Field((), description="beside the model's own")
+    stop: tuple[StopString, ...] = Field(
+        (), max_length=64, description="strings; an answer's text ends before the first of them"
+    )
     ignore_eos: bool = False
     apply_chat_template: bool = Field(False, description="also to a bare prompt")
     system_instruction: str | None = Field(None, description="a system message before the others")
     chat_template_kwargs: dict[str, Any] = Field(default_factory=dict)
 
 
+def known_device(device: str) -> str:
+    if not re.fullmatch(r"cpu|cuda(:\d{1,3})?", device):
+        raise ValueError("it can be cpu, cuda, or cuda:1 for the second card")
+    return device
+
+
+Device = Annotated[str, AfterValidator(known_device)]
+
+
 class Engine(Section):
     """What it is made with."""
 
-    device: Literal["cpu"] = "cpu"
+    device: Device = "cpu"
+    draft_device: Device | None = Field(None, description="of draft models; else the same")
     dtype: Literal["bf16", "f32"] = "bf16"
     threads: int | None = Field(None, ge=1, le=1024, description="all cores, if it is not given")
     max_model_len: int | None = Field(

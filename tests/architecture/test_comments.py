@@ -4,7 +4,8 @@ import re
 
 from support.repository import Sources, sources
 
-SUFFIXES = (".c", ".h", ".cu", ".py", ".pyi", ".md", ".toml", ".sh", ".yaml", ".json", "")
+CODE = (".c", ".h", ".cu", ".cuh", ".cpp", ".py", ".pyi")
+SUFFIXES = (*CODE, ".md", ".toml", ".sh", ".yaml", ".json", "")
 
 # Spelled in two halves, so that this file is not found by itself.
 UNFINISHED = re.compile(r"\b(?:TO" + r"DO|FIX" + r"ME|X" + r"XX|HA" + r"CK)\b")

@@ -46,10 +46,10 @@ EXPORT int run_rows(const rows_case *c) {
     on_card scratch(NULL, sd_device_rows_bytes(c->n_rows, c->vocab));
     sd_device_call call = {NULL, true, scratch.as<char>()};
     sd_device_rows rows = {logits.as<float>(), c->stride, c->n_rows, c->vocab};
+    sd_cuda_draws draws = {c->sampling, streams.data(), 1};
     if (sd_device_argmax(&call, &rows, best.as<int32_t>()) != cudaSuccess ||
         sd_device_probs(&call, &rows, &c->sampling, probs.as<float>(), c->stride) != cudaSuccess ||
-        sd_device_sample(&call, &rows, &c->sampling, streams.data(), drawn.as<int32_t>()) !=
-            cudaSuccess)
+        sd_device_sample(&call, &rows, &draws, drawn.as<int32_t>()) != cudaSuccess)
         return 1;
     return best.fetch(c->best, token_bytes) != cudaSuccess ||
            probs.fetch(c->probs, row_bytes) != cudaSuccess ||

@@ -8,7 +8,6 @@ import pytest
 import specdec
 from support.devices import CUDA, needs_card, needs_emulator
 from support.models import config_of
-from support.repository import ROOT
 
 CONFIG = config_of("llama", num_hidden_layers=1)
 
@@ -36,11 +35,11 @@ def life(**settings: str) -> dict[str, str]:
     """What the program says, with settings of the emulator."""
     run = subprocess.run(
         [sys.executable, "-c", PROGRAM.format(config=CONFIG)],
-        env=os.environ | settings | {"PYTHONPATH": os.path.dirname(specdec.__file__)},
+        env=os.environ | settings,
         capture_output=True,
         text=True,
         check=False,
-        cwd=ROOT,
+        cwd=os.path.dirname(specdec.__file__),  # the first place that modules are looked for
     )
     assert run.returncode == 0, run.stderr
     lines = [line.partition(": ") for line in run.stdout.splitlines()]

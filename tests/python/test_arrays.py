@@ -3,6 +3,7 @@
 import gc
 import threading
 import tracemalloc
+from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
 
@@ -30,7 +31,7 @@ class Foreign:
 
 class OnDevice(Foreign):
     def __dlpack_device__(self) -> tuple[int, int]:
-        return (2, 0)
+        return (8, 0)  # Metal: CUDA devices are another matter
 
     def __dlpack__(self, **options: Any) -> Any:
         raise BufferError("this memory is on a GPU")
@@ -112,6 +113,47 @@ def test_argmax_rejects_types(message: str, array: Any) -> None:
 def test_argmax_rejects_values(message: str, array: Any) -> None:
     with pytest.raises(ValueError, match=message):
         specdec.argmax(array)
+
+
+def test_a_stream_without_a_card_is_rejected() -> None:
+    tree, sampling = specdec.Tree([0, 1, 2], [-1, 0, 0]), specdec.Sampling(0.8)
+    calls: list[Callable[[], Any]] = [
+        lambda: specdec.argmax(LOGITS, stream=0),
+        lambda: specdec.probs(LOGITS, sampling, stream=0),
+        lambda: specdec.sample(LOGITS.tolist(), sampling, stream=0),
+        lambda: specdec.verify(tree, LOGITS[:3], stream=0),
+        lambda: specdec.verify_batch([0, 1, 2], [-1, 0, 0], [0, 3], LOGITS[:3], stream=0),
+        lambda: tree.mask(stream=0),  # type: ignore[call-overload]
+        lambda: tree.mask(out=np.zeros((3, 3), bool), stream=0),
+    ]
+    for call in calls:
+        with pytest.raises(ValueError, match="stream is given"):
+            call()
+
+
+def test_a_card_that_is_not_there_is_a_sentence() -> None:
+    if specdec.info()["cuda"]["devices"]:
+        pytest.skip("there is a CUDA device")
+
+    class OnCard(OnDevice):
+        def __dlpack_device__(self) -> tuple[int, int]:
+            return (2, 0)
+
+    with pytest.raises(RuntimeError, match=r"no CUDA part|there is no CUDA device"):
+        specdec.argmax(OnCard(LOGITS))
+    with pytest.raises(ValueError, match="draft_probs is on cuda:0 but the logits are not"):
+        specdec.verify(specdec.Tree.chain([1, 2, 3], root=0), LOGITS, OnCard(LOGITS))
+
+
+def test_masks_and_positions_are_written_into_an_array() -> None:
+    tree = specdec.Tree(None, [-1, *range(69)])
+    for call in (tree.mask, tree.mask_bits, tree.positions):
+        out = np.ones_like(call())
+        assert call(out=out) is out
+        np.testing.assert_array_equal(out, call())
+        for bad in (out[:-1], out.astype(np.int16), out[::-1], out.tolist()):
+            with pytest.raises(ValueError, match="out must be a NumPy or CUDA array of"):
+                call(out=bad)
 
 
 def test_tokens_reject_what_is_no_integer() -> None:

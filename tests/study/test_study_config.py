@@ -122,7 +122,8 @@ def test_what_is_saved_is_read_again(tmp_path: Path) -> None:
         (["max_tokens=0"], "'generation.max_tokens' = 0"),
         (["max_tokens=many"], "'generation.max_tokens' = 'many'"),
         (["temperature=.nan"], "finite"),
-        (["engine.device=tpu"], "'engine.device' = 'tpu'"),
+        (["engine.device=tpu"], "'engine.device' = 'tpu': it can be cpu, cuda, or cuda:1"),
+        (["engine.draft_device=cuda:x"], "'engine.draft_device' = 'cuda:x'"),
         (["engine.trust_remote_code=true"], "'engine.trust_remote_code' = True"),
         (["speculative_decoding={}"], "neither method nor model"),
         (["speculative_decoding.method=magic"], "'speculative_decoding.method' is 'magic'"),
@@ -148,6 +149,9 @@ def test_what_is_saved_is_read_again(tmp_path: Path) -> None:
         (["chat_template_kwargs={d: 2026-01-01}"], "not a YAML value"),
         (['system_instruction="\\ud800"'], "not a YAML value"),
         (["stop_token_ids=[99999999999]"], "stop_token_ids"),
+        (["stop=['']"], "'generation.stop.0' = ''"),
+        (["stop=[3]"], "'generation.stop.0' = 3"),
+        (["stop=end"], "'generation.stop' = 'end'"),
         (["model="], "'model'"),
         (
             [

@@ -23,6 +23,7 @@ from specdec_study.opening import enter_folder
 from specdec_study.results import read_records, read_results
 from specdec_study.runner import open_runs
 from specdec_study.session import Job
+from specdec_study.stops import Stops
 
 KILLS = fewer(30)
 TIMES = ("walltime", "_s", "per_second", "time_share", "throughput", "low", "high", "speedup")
@@ -148,11 +149,11 @@ def test_threads_and_patience_may_change(tmp_path: Path) -> None:
 def test_what_failed_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     whole, calls = Engine.answer, list[int]()
 
-    def answer(self: Engine, prompt: tuple[int, ...], request: int) -> object:
+    def answer(self: Engine, prompt: tuple[int, ...], request: int, stops: Stops) -> object:
         calls.append(request)
         if len(calls) == 2:
             raise ValueError("planted")
-        return whole(self, prompt, request)
+        return whole(self, prompt, request, stops)
 
     monkeypatch.setattr(Engine, "answer", answer)
     bench = questions(tmp_path / "q.jsonl", 2)

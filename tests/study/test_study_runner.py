@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
@@ -22,6 +23,7 @@ from specdec_study.events import Answered, Ended, Event, Started
 from specdec_study.metrics import Metrics, measure
 from specdec_study.results import Results, read_results
 from specdec_study.session import Job
+from specdec_study.stops import Stops
 from specdec_study.summary import complaint
 from specdec_study.text import Text
 
@@ -86,6 +88,52 @@ def test_texts_are_those_of_the_library(tmp_path: Path) -> None:
     assert record.tokens == tuple(made.tokens.tolist())
     assert record.response == text.decode(record.tokens)
     assert record.prompt_tokens == len(text.encode(prompt))
+
+
+def ends_of(tokens: Sequence[int], text: Text, stops: Sequence[str]) -> tuple[int, str]:
+    """By definition: the tokens up to the first that completes a stop, and the text before it."""
+    for n in range(1, len(tokens) + 1):
+        said = text.decode(tokens[:n])
+        places = [said.index(stop) for stop in stops if stop in said]
+        if places:
+            return n, said[: min(places)]
+    return len(tokens), text.decode(tokens)
+
+
+STOPS = [("s",), (" the", "e s"), ("\n",), ("zzz",), ("ship and",), ("hip",)]
+
+
+@pytest.mark.parametrize("stops", STOPS)
+@pytest.mark.parametrize("speculation", [None, NGRAM, DRAFT_MODEL])
+def test_stop_strings_match_reference(
+    stops: tuple[str, ...], speculation: dict[str, Any] | None, tmp_path: Path
+) -> None:
+    """Whatever is drafted: nothing after the stop is kept, and the rounds add up."""
+    bench, text = questions(tmp_path / "q.jsonl", 2), Text.load(TARGET, NOW)
+    whole = run(a_config(max_tokens=40), bench, tmp_path / "whole").records
+    made = run(a_config(speculation, max_tokens=40, stop=stops), bench, tmp_path / "made")
+    for record, full in zip(made.records, whole, strict=True):
+        length, said = ends_of(full.tokens, text, stops)
+        assert record.tokens == full.tokens[:length]
+        assert record.response == said
+        assert record.finish_reason == ("stop" if length < len(full.tokens) else full.finish_reason)
+        assert record.rounds["committed"].sum() == length
+    assert read_results(made.path).records[0].tokens == made.records[0].tokens
+    assert measure(made).aggregate.token_weighted.discarded_after_stop >= 0
+
+
+def test_a_stop_is_the_end_of_a_turn(tmp_path: Path) -> None:
+    bench, text = questions(tmp_path / "q.jsonl", 3), Text.load(TARGET, NOW)
+    config = a_config(NGRAM, max_tokens=40, stop=("one",))
+    first, second = run(config, bench, tmp_path / "run", baseline=True).records[2:]
+    said = [
+        Message("user", "Say one, one, one."),
+        Message("assistant", first.response),
+        Message("user", "Again, please."),
+    ]
+    assert "one" not in first.response
+    assert "one" in text.decode(first.tokens)
+    assert second.prompt_tokens == len(text.encode_chat(said))
 
 
 def test_a_conversation_goes_on_with_the_models_own_answer(finished: Results) -> None:
@@ -249,11 +297,11 @@ def test_ctrl_c_keeps_what_is_done(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     whole = Engine.answer
     calls: list[int] = []
 
-    def answer(self: Engine, prompt: tuple[int, ...], request: int) -> object:
+    def answer(self: Engine, prompt: tuple[int, ...], request: int, stops: Stops) -> object:
         calls.append(request)
         if len(calls) == 3:
             raise KeyboardInterrupt
-        return whole(self, prompt, request)
+        return whole(self, prompt, request, stops)
 
     monkeypatch.setattr(Engine, "answer", answer)
     bench = write_lines(tmp_path / "b.jsonl", ({"prompt": f"p{i}"} for i in range(5)))

@@ -62,18 +62,20 @@ static void begin(sd_cuda_stages *s, const sd_cuda_laws *w, const sd_sampling *s
 /* --- tokens --- */
 
 static __global__ void __launch_bounds__(TOKEN_THREADS)
-    take_tokens(sd_cuda_laws w, bool is_race, int32_t *token) {
+    take_tokens(sd_cuda_laws w, bool is_race, int32_t *token, int step) {
     int row = (int)blockIdx.x * TOKEN_THREADS + (int)threadIdx.x;
     sd_wait_for_previous();
     if (row >= w.rows.n_rows)
         return;
     const sd_cuda_finding &n = w.notes[row];
-    token[row] = n.is_bad ? -1 : is_race ? n.winner : n.best;
+    token[(size_t)row * step] = n.is_bad ? -1 : is_race ? n.winner : n.best;
 }
 
-static void finish(sd_cuda_stages *s, const sd_cuda_laws *w, bool is_race, int32_t *token) {
+/* To every `step`th of the tokens. */
+static void finish(sd_cuda_stages *s, const sd_cuda_laws *w, bool is_race, int32_t *token,
+                   int step) {
     dim3 grid((unsigned)(w->rows.n_rows + TOKEN_THREADS - 1) / TOKEN_THREADS);
-    sd_stage_launch(s, take_tokens, grid, TOKEN_THREADS, *w, is_race, token);
+    sd_stage_launch(s, take_tokens, grid, TOKEN_THREADS, *w, is_race, token, step);
 }
 
 cudaError_t sd_device_argmax(const sd_device_call *call, const sd_device_rows *rows,
@@ -82,18 +84,20 @@ cudaError_t sd_device_argmax(const sd_device_call *call, const sd_device_rows *r
     const sd_sampling greedy = {0, 0, 1, 0};
     sd_cuda_laws w = laws_of(&s, call, rows, &greedy, NULL);
     begin(&s, &w, &greedy);
-    finish(&s, &w, false, token);
+    finish(&s, &w, false, token, 1);
     return s.failure;
 }
 
+/* The second is the best of those whom the first has beaten, and so on. */
 cudaError_t sd_device_sample(const sd_device_call *call, const sd_device_rows *rows,
-                             const sd_sampling *sampling, const sd_stream *streams,
-                             int32_t *token) {
+                             const sd_cuda_draws *draws, int32_t *token) {
     sd_cuda_stages s = {call->stream, call->overlaps, cudaSuccess};
-    sd_cuda_laws w = laws_of(&s, call, rows, sampling, streams);
-    begin(&s, &w, sampling);
-    sd_stage_race(&s, &w, {NULL, rows->n_rows});
-    finish(&s, &w, true, token);
+    sd_cuda_laws w = laws_of(&s, call, rows, &draws->sampling, draws->streams);
+    begin(&s, &w, &draws->sampling);
+    for (int i = 0; i < draws->count; i++) {
+        sd_stage_race(&s, &w, {NULL, rows->n_rows});
+        finish(&s, &w, true, token + i, draws->count);
+    }
     return s.failure;
 }
 

@@ -23,9 +23,9 @@ cudaError_t sd_device_argmax(const sd_device_call *call, const sd_device_rows *r
 cudaError_t sd_device_probs(const sd_device_call *call, const sd_device_rows *rows,
                             const sd_sampling *sampling, float *probs, ptrdiff_t stride);
 
-/* token[n_rows], the card's, as sd_dist_sample with streams[n_rows], the host's. */
+/* token[n_rows][count], the card's, as sd_dist_sample_distinct with streams[n_rows], the host's. */
 cudaError_t sd_device_sample(const sd_device_call *call, const sd_device_rows *rows,
-                             const sd_sampling *sampling, const sd_stream *streams, int32_t *token);
+                             const sd_cuda_draws *draws, int32_t *token);
 
 /* Verdicts on trees whose first_row is among `rows`, once the stream is done with them: this waits.
  * The drafts' arrays are the card's if is_draft_here, else the host's. `scratch` and `host` are of

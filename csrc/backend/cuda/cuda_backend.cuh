@@ -98,6 +98,9 @@ static inline int sd_rows_of(const sd_cuda *c, sd_row_set rows) {
 /* context.cu */
 sd_status sd_cuda_start(const sd_cuda_host *host, int index, sd_backend **backend);
 
+/* array_calls.cu */
+sd_status sd_cuda_arrays_start(const sd_cuda_host *host, int index, sd_cuda_arrays **arrays);
+
 /* step.cu: `bytes` from the card to the host once the step is finished. */
 void sd_cuda_download(sd_cuda *c, void *to, const void *from, size_t bytes);
 /* The same for rows of `width` bytes, `stride` bytes apart on the card; one after the other here.

@@ -35,8 +35,10 @@ static int device_describe(int index, sd_cuda_device *device) {
     return 0;
 }
 
-static const sd_cuda_table table = {SD_CUDA_TABLE_VERSION, CUDART_VERSION,  SD_CUDA_ARCHITECTURES,
-                                    device_count,          device_describe, sd_cuda_start};
+static const sd_cuda_table table = {
+    SD_CUDA_TABLE_VERSION, CUDART_VERSION, SD_CUDA_ARCHITECTURES, device_count,
+    device_describe,       sd_cuda_start,  sd_cuda_arrays_start,
+};
 
 extern "C" __attribute__((visibility("default"))) const sd_cuda_table *sd_cuda_entry(void) {
     return &table;

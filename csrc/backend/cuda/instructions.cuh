@@ -45,8 +45,8 @@ static __device__ __forceinline__ void sd_wait_for_previous() {
 #endif
 }
 
-/* What this thread has written is seen by whoever sees what it writes from here on, and what it reads
- * from here on is not older than what it has read. */
+/* What this thread has written is seen by whoever sees what it writes from here on, and what it
+ * reads from here on is not older than what it has read. */
 static __device__ __forceinline__ void sd_fence() {
     __threadfence();
 }

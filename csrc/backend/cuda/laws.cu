@@ -100,6 +100,7 @@ static __device__ __forceinline__ void note_largest(const sd_cuda_laws &w, const
     n.is_bad = !(most > -INFINITY && most < INFINITY);
     n.best = sd_key_index(key);
     n.winner = -1;
+    n.won = sd_key_of(INFINITY, 0);
     n.weight = weight;
     n.cut = {0, -1};
     if (t.is_greedy)

@@ -52,7 +52,8 @@ struct sd_cuda_finding {
     bool keeps_first; /* its first child is kept */
     bool is_q_good;   /* of the row that `left` was made with */
     int32_t best;     /* the lowest index of the largest logit */
-    int32_t winner;   /* of the race */
+    int32_t winner;   /* of the race, -1: nobody is left */
+    uint64_t won;     /* its key: only smaller ones take part in a race that follows */
     sd_row_weight weight;
     sd_row_cut cut;
     float inverse;

@@ -56,12 +56,24 @@ sd_status sd_cuda_find(const sd_cuda_table **table) {
     return sd_cuda_open(path, table);
 }
 
-sd_status sd_cuda_backend_open(int index, sd_backend **backend) {
-    const sd_cuda_table *table;
+/* That there is a card `index`. */
+static sd_status find_card(int index, const sd_cuda_table **table) {
     char why[SD_DETAIL_BYTES / 2] = "";
-    SD_TRY(sd_cuda_find(&table));
-    int n = table->device_count(why, sizeof why);
+    SD_TRY(sd_cuda_find(table));
+    int n = (*table)->device_count(why, sizeof why);
     SD_REQUIRE(n > 0, UNSUPPORTED, "there is no CUDA device: %s; use device 'cpu'", why);
     SD_REQUIRE(index < n, UNSUPPORTED, "device 'cuda:%d': there are %d, numbered from 0", index, n);
+    return SD_OK;
+}
+
+sd_status sd_cuda_backend_open(int index, sd_backend **backend) {
+    const sd_cuda_table *table;
+    SD_TRY(find_card(index, &table));
     return table->open(&host, index, backend);
+}
+
+sd_status sd_cuda_arrays_open(int index, sd_cuda_arrays **arrays) {
+    const sd_cuda_table *table;
+    SD_TRY(find_card(index, &table));
+    return table->arrays_open(&host, index, arrays);
 }

@@ -48,7 +48,8 @@ static __device__ __forceinline__ uint64_t race_block(const sd_cuda_finding &n, 
                                                       int vocab, int block,
                                                       const sd_stream &stream) {
     int lane = (int)threadIdx.x % SD_ROW_LANES, start = block * SD_ROW_BLOCK;
-    float most = 0;
+    int last = sd_key_index(n.won);
+    float bound = sd_key_value(n.won), most = 0;
     int at = -1;
 #pragma unroll 4
     for (int v = start + lane; v < start + SD_ROW_BLOCK; v += NOISE_GROUP) {
@@ -68,8 +69,10 @@ static __device__ __forceinline__ uint64_t race_block(const sd_cuda_finding &n, 
 #pragma unroll
         for (int j = 0; j < 4; j++) {
             float y = weight[j] > 0 ? weight[j] / exponential_of(noise.word[j]) : 0;
-            at = y > most ? v + j * SD_ROW_LANES : at;
-            most = y > most ? y : most;
+            int here = v + j * SD_ROW_LANES;
+            bool is_better = y > most && (y < bound || (y == bound && here > last));
+            at = is_better ? here : at;
+            most = is_better ? y : most;
         }
     }
     return at < 0 ? 0 : sd_key_of(most, at);
@@ -92,8 +95,10 @@ static __global__ void __launch_bounds__(THREADS) race(sd_cuda_laws w, const sd_
         key = other > key ? other : key;
     }
     key = sd_largest_of_block<THREADS>(key);
-    if (threadIdx.x == 0)
+    if (threadIdx.x == 0) {
         w.notes[k.item].winner = sd_key_index(key);
+        w.notes[k.item].won = key;
+    }
 }
 
 /* --- what an entropy needs --- */

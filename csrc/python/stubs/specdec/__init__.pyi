@@ -1,13 +1,15 @@
 """Speculative decoding: the loop with its models, and every part of it on arrays.
 
 Arrays may be NumPy arrays or any CPU object with ``__dlpack__`` (torch, JAX, ...). A C-contiguous
-last axis of the right type is used where it lies; anything else is copied once. ``p`` is the
-target's distribution and ``q`` the drafter's; ``accepted`` never counts the bonus token.
+last axis of the right type is used where it lies; anything else is copied once. Logits, draft
+distributions and ``out`` may also be on a CUDA device, as float32 with a contiguous last axis: they
+stay there, and ``stream`` says where the work is done. ``p`` is the target's distribution and ``q``
+the drafter's; ``accepted`` never counts the bonus token.
 """
 
 from collections.abc import Mapping, Sequence
 from os import PathLike
-from typing import Any, Final, Literal, NamedTuple, Protocol, TypeAlias, final
+from typing import Any, Final, Literal, NamedTuple, Protocol, TypeAlias, TypeVar, final, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +22,8 @@ class _DLPack(Protocol):
 _Array: TypeAlias = NDArray[Any] | _DLPack
 _Ints: TypeAlias = _Array | Sequence[int]
 _Draft: TypeAlias = _Array | tuple[_Array, _Array] | None
+_Out = TypeVar("_Out", bound=_Array)
+_Stream: TypeAlias = Any  # a handle, or an object with __cuda_stream__(), cuda_stream or ptr
 _Path: TypeAlias = str | PathLike[str]
 _Method: TypeAlias = str  # "auto" or a key of LOSSLESS
 
@@ -65,6 +69,28 @@ class Sampling:
     def __getnewargs_ex__(self) -> tuple[tuple[float], dict[str, float]]: ...
 
 @final
+class CudaArray:
+    """A result on a CUDA device: ``torch.from_dlpack(x)``, ``cupy.from_dlpack(x)``."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+    @property
+    def dtype(self) -> str: ...
+    @property
+    def device(self) -> int: ...
+    @property
+    def nbytes(self) -> int: ...
+    def __dlpack__(
+        self,
+        *,
+        stream: Any = None,
+        max_version: tuple[int, int] | None = None,
+        dl_device: tuple[int, int] | None = None,
+        copy: bool | None = None,
+    ) -> Any: ...
+    def __dlpack_device__(self) -> tuple[int, int]: ...
+
+@final
 class Tree:
     """A token tree. Node 0 is the root, the last committed token; ``parents[i] < i``."""
 
@@ -87,9 +113,22 @@ class Tree:
     def __eq__(self, other: object, /) -> bool: ...
     def __hash__(self) -> int: ...
     def depths(self) -> NDArray[np.int32]: ...
-    def positions(self, root_position: int = 0) -> NDArray[np.int64]: ...
-    def mask(self) -> NDArray[np.bool_]: ...
-    def mask_bits(self) -> NDArray[np.uint64]: ...
+    @overload
+    def positions(
+        self, root_position: int = 0, *, out: None = None, stream: None = None
+    ) -> NDArray[np.int64]: ...
+    @overload
+    def positions(
+        self, root_position: int = 0, *, out: _Out, stream: _Stream | None = None
+    ) -> _Out: ...
+    @overload
+    def mask(self, *, out: None = None, stream: None = None) -> NDArray[np.bool_]: ...
+    @overload
+    def mask(self, *, out: _Out, stream: _Stream | None = None) -> _Out: ...
+    @overload
+    def mask_bits(self, *, out: None = None, stream: None = None) -> NDArray[np.uint64]: ...
+    @overload
+    def mask_bits(self, *, out: _Out, stream: _Stream | None = None) -> _Out: ...
     def paths(self) -> NDArray[np.int32]: ...
     def children(self, node: int, /) -> NDArray[np.int32]: ...
     def prune(self, keep: _Array | Sequence[bool], /) -> tuple[Tree, NDArray[np.int32]]: ...
@@ -420,8 +459,15 @@ class Stream:
     @property
     def generation(self) -> Generation | None: ...
 
-def argmax(logits: _Array, /) -> NDArray[np.int32]: ...
-def probs(logits: _Array, sampling: Sampling) -> NDArray[np.float32]: ...
+def argmax(logits: _Array, /, *, stream: _Stream | None = None) -> NDArray[np.int32]: ...
+@overload
+def probs(
+    logits: NDArray[Any], sampling: Sampling, *, stream: None = None
+) -> NDArray[np.float32]: ...
+@overload
+def probs(logits: CudaArray, sampling: Sampling, *, stream: _Stream | None = None) -> CudaArray: ...
+@overload
+def probs(logits: _Array, sampling: Sampling, *, stream: _Stream | None = None) -> Any: ...
 def sample(
     logits: _Array,
     sampling: Sampling,
@@ -431,6 +477,7 @@ def sample(
     nodes: int | _Ints = 0,
     purpose: Literal["target", "draft"] = "target",
     count: int | None = None,
+    stream: _Stream | None = None,
 ) -> NDArray[np.int32]: ...
 
 class Verdict(NamedTuple):
@@ -453,6 +500,7 @@ def verify(
     replacement: bool = False,
     epsilon: float = 0.09,
     delta: float = 0.3,
+    stream: _Stream | None = None,
 ) -> Verdict: ...
 
 class BatchVerdict(NamedTuple):
@@ -477,6 +525,7 @@ def verify_batch(
     replacement: bool = False,
     epsilon: float = 0.09,
     delta: float = 0.3,
+    stream: _Stream | None = None,
 ) -> BatchVerdict: ...
 def set_threads(count: int, /) -> None: ...
 def info() -> dict[str, Any]: ...
