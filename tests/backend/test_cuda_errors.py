@@ -83,6 +83,16 @@ def test_a_machine_without_cublas_reads_long_prompts(monkeypatch: pytest.MonkeyP
     assert len(made.tokens) == 2
 
 
+@needs_card
+def test_a_model_that_no_card_holds_is_a_sentence() -> None:
+    large = {"hidden_size": 16_384, "intermediate_size": 53_248, "num_hidden_layers": 512}
+    needed = r"cuda:0: \d+\.\d MiB are needed, and \d+\.\d MiB of the card's \d+\.\d are free"
+    with pytest.raises(MemoryError, match=needed):
+        specdec.Model.random(CONFIG | large, device="cuda")
+    model = specdec.Model.random(CONFIG, device="cuda")
+    assert len(specdec.Decoder(model).generate([[1, 2]], max_tokens=3)[0].tokens) == 3
+
+
 @needs_emulator
 def test_memory_that_runs_out_leaves_the_card_usable(monkeypatch: pytest.MonkeyPatch) -> None:
     model = specdec.Model.random(CONFIG, device="cuda")

@@ -240,7 +240,7 @@ def pair(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactor
     return load_pair(folder, dtype=request.param, devices=("cuda", "cuda"))
 
 
-N_PROMPTS, N_TOKENS = cases(20, 3), 16 if IS_EMULATED else 40
+N_PROMPTS, N_TOKENS = max(3, cases(20, 3)), 16 if IS_EMULATED else 40
 BATCHES = [(2, 1)] if IS_EMULATED else [(1, 1), (3, 2), (8, 2)]
 
 

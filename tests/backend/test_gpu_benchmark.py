@@ -100,7 +100,7 @@ def test_what_does_not_stop_is_killed_with_its_children(tmp_path: Path) -> None:
 TESTS = """
 import time
 import pytest
-def test_first(): time.sleep(4)
+def test_first(): time.sleep({pause})
 def test_second(): pass
 def test_third(): assert {third}
 """
@@ -118,7 +118,7 @@ def test_tests_are_told_when_to_stop(
     third: str, seconds: float, state: str, note: str, tmp_path: Path
 ) -> None:
     planted = tmp_path / "test_planted.py"
-    planted.write_text(TESTS.format(third=third))
+    planted.write_text(TESTS.format(third=third, pause=4 if seconds < 100 else 0))
     options = ("-p", "conftest", "-p", "no:cacheprovider", "-o", "pythonpath=tests")
     run = checking(
         [str(planted)], f"--rootdir={ROOT}", "-c", str(ROOT / "pyproject.toml"), *options
