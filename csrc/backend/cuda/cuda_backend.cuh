@@ -74,7 +74,8 @@ struct sd_cuda {
     sd_cuda_staging *staging;
     sd_cuda_graphs *graphs;
     sd_cuda_filling *filling; /* filling.cu; NULL until something is filled */
-    sd_cuda_judging *judging; /* verify.cu: what steps that are not finished will have judged */
+    sd_cuda_judging *judging; /* verify.cu */
+    bool is_judging;          /* verdicts are on their way, until `finish` */
 };
 
 static inline sd_cuda *sd_cuda_of(sd_backend *b) {

@@ -257,7 +257,9 @@ static void hand_out(sd_cuda_staging *s) {
         s->afters[i].then(s->afters[i].what);
 }
 
-static void start_over(sd_cuda_staging *s) {
+static void start_over(sd_cuda *c) {
+    sd_cuda_staging *s = c->staging;
+    c->is_judging = false;
     s->n_downloads = s->n_fetched = s->n_afters = 0;
     s->down_used = s->up_used = 0;
 }
@@ -272,7 +274,7 @@ static void make_room(sd_cuda *c, size_t up_bytes) {
     sd_cuda_note(c, cudaStreamSynchronize(c->stream));
     if (c->failure == cudaSuccess)
         hand_out(s);
-    start_over(s);
+    start_over(c);
 }
 
 sd_status sd_cuda_begin(sd_cuda *c, const sd_step *step) {
@@ -383,6 +385,6 @@ sd_status sd_cuda_finish(sd_cuda *c) {
     sd_status status = sd_cuda_settle(c);
     if (status == SD_OK)
         hand_out(s);
-    start_over(s);
+    start_over(c);
     return status;
 }

@@ -14,40 +14,43 @@ size_t sd_cuda_verify_scratch(const sd_limits *limits) {
     return sd_judging_lay_out(&s, sd_cuda_head_results(limits), limits->vocab).n_bytes;
 }
 
-/* A call, until its step is finished. Its memory follows it. */
+/* What a step that is not finished will have judged. The memory behind it is kept for the next one,
+ * and made anew if that needs more. */
 struct sd_cuda_judging {
-    sd_cuda *c;
-    sd_cuda_judging *next;
+    size_t room;
     sd_judging_sizes sizes;
     char *came, *packed;
     sd_verdict **verdicts;
     int *n_nodes;
 };
 
-static void forget(sd_cuda_judging *j) {
-    sd_cuda_judging **at = &j->c->judging;
-    while (*at != j)
-        at = &(*at)->next;
-    *at = j->next;
-    operator delete((void *)j);
-}
-
 void sd_cuda_judging_free(sd_cuda *c) {
-    while (c->judging != NULL)
-        forget(c->judging);
+    operator delete((void *)c->judging);
+    c->judging = NULL;
 }
 
-static sd_cuda_judging *judging_new(sd_cuda *c, const sd_judged *trees, const sd_judging_sizes *s) {
+static bool has_room(sd_cuda *c, size_t bytes) {
+    if (c->judging != NULL && c->judging->room >= bytes)
+        return true;
+    sd_cuda_judging_free(c);
+    void *memory = operator new(sizeof(sd_cuda_judging) + bytes, std::nothrow);
+    if (memory == NULL)
+        return false;
+    c->judging = new (memory) sd_cuda_judging();
+    c->judging->room = bytes;
+    return true;
+}
+
+/* NULL: there is no memory, or the verdicts before have not been waited for. */
+static sd_cuda_judging *judging_for(sd_cuda *c, const sd_judged *trees, const sd_judging_sizes *s) {
     size_t came = sd_judging_results_bytes(s), packed = sd_judging_packed_bytes(s);
     size_t lists = s->n_trees * (sizeof(sd_verdict *) + sizeof(int));
-    void *memory = operator new(sizeof(sd_cuda_judging) + came + packed + lists, std::nothrow);
-    if (memory == NULL)
+    if (c->is_judging || !has_room(c, came + packed + lists))
         return NULL;
-    sd_cuda_judging *j = new (memory) sd_cuda_judging();
-    j->c = c;
-    j->next = c->judging;
+    sd_cuda_judging *j = c->judging;
+    c->is_judging = true;
     j->sizes = *s;
-    j->came = (char *)memory + sizeof *j;
+    j->came = (char *)j + sizeof *j;
     j->packed = j->came + came;
     j->verdicts = (sd_verdict **)(j->packed + packed);
     j->n_nodes = (int *)(j->verdicts + s->n_trees);
@@ -55,7 +58,6 @@ static sd_cuda_judging *judging_new(sd_cuda *c, const sd_judged *trees, const sd
         j->verdicts[i] = trees[i].verdict;
         j->n_nodes[i] = trees[i].input->tree->n_nodes;
     }
-    c->judging = j;
     return j;
 }
 
@@ -64,7 +66,6 @@ static void hand_out(void *what) {
     int item = 0;
     for (int i = 0; i < (int)j->sizes.n_trees; item += j->n_nodes[i++])
         sd_judging_hand_out(&j->sizes, j->came, i, item, j->n_nodes[i], j->verdicts[i]);
-    forget(j);
 }
 
 static void launch(sd_cuda *c, sd_cuda_judging *j, const sd_judging_call *call) {
@@ -92,7 +93,7 @@ void sd_cuda_verify(sd_backend *b, const sd_judged *trees, int n_trees) {
     call.card = c->scratch;
     sd_cuda_judging *j = NULL;
     if (call.at.n_bytes <= c->scratch_bytes)
-        j = judging_new(c, trees, &call.sizes);
+        j = judging_for(c, trees, &call.sizes);
     if (j == NULL) {
         sd_cuda_note(c, cudaErrorMemoryAllocation);
         return;
