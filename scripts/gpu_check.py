@@ -192,14 +192,17 @@ def benchmarks(seconds: float, log: Path) -> Result:
     return Result("fail" if missed or status else "pass", note)
 
 
-OPERATIONS = ["tests/backend/test_ops.py", "tests/python/test_cuda_torch.py"]
+OPERATIONS = [
+    "tests/backend/test_ops.py", "tests/backend/test_attention.py",
+    "tests/backend/test_judging.py", "tests/python/test_cuda_torch.py",
+]  # fmt: skip
 MODELS = ["tests/backend/test_cuda_model.py"]
 ERRORS = ["tests/backend/test_cuda_errors.py", "tests/backend/test_loader.py"]
 TEXTS = "greedy_text or coupled_text or requests or texts or apart"
 BITS = "rows or chunking or committed or commits or histories or repeated or prompts or prompt"
 PARTS = [
     Part("build", 20, build),
-    Part("operations beside the C code", 20, checking(OPERATIONS)),
+    Part("operations beside the C code", 20, checking(OPERATIONS, "-k", "cuda")),
     Part("rows do not know their neighbours", 20, checking(MODELS, "-k", BITS, cases=4)),
     Part("models beside the processor", 20,
          checking(MODELS, "-k", f"not ({BITS}) and not ({TEXTS})", cases=4)),

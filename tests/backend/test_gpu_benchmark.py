@@ -30,8 +30,9 @@ def test_the_benchmark_runs_on_tiny_shapes(tmp_path: Path) -> None:
     assert found["judged"] is False
     assert [row["holds"] for row in found["rows"]] == [None] * len(found["rows"])
     measured = [row for row in found["rows"] if row["ratio"] is not None]
-    assert len(measured) >= 9
-    assert all(row["again"] > 0 or row["what"].startswith("host") for row in measured)
+    assert len(measured) >= 8
+    again = [row["again"] for row in measured if not row["what"].startswith("host")]
+    assert min(again) > 0
     limits = {row["limit"] for row in found["rows"]}
     assert limits >= {"", ">= 0.85", "<= 1.08", "<= 1.25", ">= 0.6", "<= 1.0"}
 

@@ -11,11 +11,10 @@ import specdec
 from numpy.typing import NDArray
 from support import backend_table as c
 from support.attention import random_tree
-from support.device import DEVICES, Device, stride_of
+from support.device import CARDS, Device, stride_of
 
 VOCAB, WIDTH = 300, 64
 METHODS = ("greedy", "rejection", "block", "coupled", "typical")
-CARDS = [device for device in DEVICES if device[0] == "cuda"]
 
 pytestmark = pytest.mark.skipif(not CARDS, reason="there is no device that judges trees")
 

@@ -12,6 +12,7 @@ import pytest
 from numpy.typing import NDArray
 from support import backend_table as c
 from support.device import (
+    CARDS,
     DEVICES,
     UNTOUCHED,
     Device,
@@ -198,6 +199,19 @@ def test_linear_of_a_row_property(device: tuple[str, str], dtype: int, kind: int
         product = Product(d, c.STORE if kind == c.ADD else kind, dtype, 160, 352)
         x = drawn(1, 72, 352)
         check_invariance(product.run, x, product.run(x))
+
+
+@pytest.mark.parametrize("device", CARDS, ids="-".join)
+@each_dtype
+def test_wide_matrices_match_reference_and_keep_rows(device: tuple[str, str], dtype: int) -> None:
+    """With outputs enough for all multiprocessors of a card, its work is shared otherwise."""
+    x = drawn(1, 72, 288)
+    with Device(*device) as d:
+        product = Product(d, c.STORE, dtype, 16416, 288)
+        found = product.run(x, times=1)
+        assert error(found, product.exact(x)) < SUMMED
+        for n in (1, 8, 9, 17, 33, 50, 64):
+            assert same_bits(product.run(x[:n], times=1), found[:n]), n
 
 
 @each_device

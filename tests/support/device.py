@@ -22,6 +22,7 @@ Result = TypeVar("Result")
 DEVICES = [("cpu", level) for level in LEVELS]
 if specdec.info()["cuda"]["devices"]:
     DEVICES.append(("cuda", "scalar"))
+CARDS = [device for device in DEVICES if device[0] == "cuda"]
 
 UNTOUCHED = 12345.0  # what a result's memory holds where nothing may be written
 
