@@ -158,8 +158,7 @@ static __global__ void __launch_bounds__(DEEP_THREADS, 2) multiply_deep(sd_produ
     uint4 x[TILES];
     clear(s);
     start(q, first);
-    if (first < end)
-        read_rows<TILES>(t, first, x);
+    read_rows<TILES>(t, first, x);
     add_slice<TILES>(t, q, first, end, x, s);
     __syncthreads();
 #pragma unroll
@@ -237,8 +236,11 @@ static __device__ __forceinline__ void put_partial(const sd_product_task &t, int
         }
 }
 
+#define SLICE_BLOCKS(tiles) ((tiles) < 8 ? 3 : 2) /* whose registers a multiprocessor has */
+
 template <int TILES>
-static __global__ void __launch_bounds__(WIDE_WARPS * 32, 3) multiply_slice(sd_product_task t) {
+static __global__ void __launch_bounds__(WIDE_WARPS * 32, SLICE_BLOCKS(TILES))
+    multiply_slice(sd_product_task t) {
     SD_DYNAMIC_SHARED(uint4, shared);
     int warp = threadIdx.x / 32, output = blockIdx.x * WIDE_OUTPUTS + warp * SD_TILE_OUTPUTS;
     int slice = blockIdx.y;
@@ -251,8 +253,7 @@ static __global__ void __launch_bounds__(WIDE_WARPS * 32, 3) multiply_slice(sd_p
     start(q, first);
     if (output >= t.n_out)
         return;
-    if (first < end)
-        read_rows<TILES>(t, first, x);
+    read_rows<TILES>(t, first, x);
     add_slice<TILES>(t, q, first, end, x, s);
     put_partial<TILES>(t, slice, output, s);
 }
