@@ -123,6 +123,13 @@ def test_what_is_saved_is_read_again(tmp_path: Path) -> None:
         (["max_tokens=many"], "'generation.max_tokens' = 'many'"),
         (["temperature=.nan"], "finite"),
         (["engine.device=tpu"], "'engine.device' = 'tpu': it can be cpu, cuda, or cuda:1"),
+        (["seed=off"], "'generation.seed' = 'false': input should be a valid integer"),
+        (["temperature=yes"], "'generation.temperature' = 'true': input should be a valid number"),
+        (["run.repeats=on"], "'run.repeats' = 'true': input should be a valid integer"),
+        (
+            ["speculative_decoding={method: ngram, num_tokens: no}"],
+            "'speculative_decoding.num_tokens' = 'false': input should be",
+        ),
         (["engine.draft_device=cuda:x"], "'engine.draft_device' = 'cuda:x'"),
         (["engine.trust_remote_code=true"], "'engine.trust_remote_code' = True"),
         (["speculative_decoding={}"], "neither method nor model"),
