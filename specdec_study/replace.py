@@ -26,6 +26,13 @@ def replace_file(path: Path, content: bytes) -> None:
         raise UserError(f"{path}: cannot be written: {error.strerror}") from error
 
 
+def check_place(path: Path) -> None:
+    """That the path may be written to, before the work that is to be written."""
+    folder = path.absolute().parent
+    if path.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise UserError(f"{path}: is no place for a file: name one in a folder that is there")
+
+
 def write_through(path: Path, content: bytes) -> None:
     with path.open("wb") as file:
         file.write(content)

@@ -183,7 +183,10 @@ def run_jobs(
             )
         )
         make(runs, observe, noise)
-    finally:
+    except BaseException:
         observe(Ended())
-        results = close(runs, noise)
-    return results
+        with contextlib.suppress(UserError):  # what went wrong first is what has to be told
+            close(runs, noise)
+        raise
+    observe(Ended())
+    return close(runs, noise)

@@ -7,7 +7,7 @@ import pytest
 
 from specdec_study import replace
 from specdec_study.errors import UserError
-from specdec_study.replace import replace_file
+from specdec_study.replace import check_place, replace_file
 
 
 def test_a_file_is_replaced(tmp_path: Path) -> None:
@@ -40,6 +40,16 @@ def test_what_cannot_be_written_is_named(place: str, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="cannot be written"):
         replace_file(tmp_path / place, b"new")
+
+
+@pytest.mark.parametrize("place", ["gone/a", "folder", "file/a"])
+def test_places_are_looked_at_before_the_work(place: str, tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").touch()
+    check_place(tmp_path / "a")
+    check_place(tmp_path / "file")
+    with pytest.raises(UserError, match="no place for a file"):
+        check_place(tmp_path / place)
 
 
 def test_a_full_disk_leaves_what_was_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
