@@ -18,6 +18,7 @@ from specdec_study.predict.costs import costs_of, find_profile
 from specdec_study.predict.measure import Wanted, load, measure
 from specdec_study.predict.profile import ModelCosts, Profile, Tabled, read_profile, write_profile
 from specdec_study.predict.recommend import answered, candidates, table, typical_context
+from specdec_study.replace import check_place
 from specdec_study.results import Results, read_results
 
 EXAMPLES = """\
@@ -80,6 +81,8 @@ def measured(
 
 def calibrate(options: argparse.Namespace) -> None:
     """Measure, show, write."""
+    if options.output is not None:
+        check_place(options.output)
     profile = measured(options, options.model, options.draft, options.context or [256])
     show(profile)
     if options.output is not None:

@@ -73,6 +73,8 @@ class StaticTree(Method):
     def check_shape(self) -> "StaticTree":
         if (self.growmap is None) == (self.acceptance is None):
             raise ValueError("either growmap or acceptance says the tree's shape")
+        if self.growmap is not None and (self.num_nodes != 32 or self.depth is not None):
+            raise ValueError("a growmap has its own num_nodes and depth: leave them out")
         return self
 
 

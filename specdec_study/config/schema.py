@@ -67,11 +67,6 @@ class Engine(Section):
     gpu_memory_utilization: float = Field(0.9, gt=0, le=1)
     extra_params: dict[str, Any] = Field(default_factory=dict)
 
-    def ignored(self) -> list[str]:
-        """The keys that say something else than the default and mean nothing to this engine."""
-        meaningless = ("tensor_parallel_size", "gpu_memory_utilization", "extra_params")
-        return [name for name in meaningless if getattr(self, name) != getattr(Engine(), name)]
-
 
 class Data(Section):
     """Which of the benchmark's entries are asked, and how."""
@@ -138,6 +133,15 @@ class Config(Section):
         """How to draft; None means plain decoding."""
         speculation = self.speculative_decoding
         return speculation if speculation is not None and speculation.enabled else None
+
+    @property
+    def ignored(self) -> list[str]:
+        """The keys that say something else than the default and mean nothing to this engine."""
+        meaningless = ("tensor_parallel_size", "gpu_memory_utilization", "extra_params")
+        named = [n for n in meaningless if getattr(self.engine, n) != getattr(Engine(), n)]
+        if getattr(self.drafter, "draft_tensor_parallel_size", 1) != 1:
+            named.append("draft_tensor_parallel_size")
+        return named
 
     @property
     def fixes_the_text(self) -> bool:
