@@ -210,7 +210,9 @@ def test_one_index_in_two_threads_is_refused_or_right() -> None:
 
 
 def growth(call: Any, times: int = 500, windows: int = 4) -> int:
-    """What `times` calls leave behind at least: caches fill once, a leak grows every time."""
+    """What `times` calls leave behind at least: caches fill once, a leak grows every time, and by 16
+    bytes at least, which is what an object has. An allocator that does not use addresses again, as
+    a sanitizer's, leaves a little less than that in tracemalloc's books."""
     held = []
     tracemalloc.start()
     for _ in range(windows + 1):
@@ -259,4 +261,4 @@ def test_nothing_leaks() -> None:
     )
     for call in calls:
         call()
-        assert growth(call) < 500 * 8  # the smallest object has 16 bytes
+        assert growth(call) < 500 * 16  # the smallest object has 16 bytes
