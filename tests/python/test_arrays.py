@@ -210,9 +210,9 @@ def test_one_index_in_two_threads_is_refused_or_right() -> None:
 
 
 def growth(call: Any, times: int = 500, windows: int = 4) -> int:
-    """What `times` calls leave behind at least: caches fill once, a leak grows every time, and by 16
-    bytes at least, which is what an object has. An allocator that does not use addresses again, as
-    a sanitizer's, leaves a little less than that in tracemalloc's books."""
+    """What `times` calls leave behind at least: caches fill once, a leak grows every time, and by
+    the 16 bytes of the smallest object. An allocator that does not use addresses again, as a
+    sanitizer's, leaves some fewer than that in tracemalloc's books."""
     held = []
     tracemalloc.start()
     for _ in range(windows + 1):
