@@ -18,6 +18,7 @@ from specdec_study.predict.costs import costs_of, find_profile
 from specdec_study.predict.measure import Wanted, load, measure
 from specdec_study.predict.profile import ModelCosts, Profile, Tabled, read_profile, write_profile
 from specdec_study.predict.recommend import answered, candidates, table, typical_context
+from specdec_study.replace import check_place
 from specdec_study.results import Results, read_results
 
 EXAMPLES = """\
@@ -26,6 +27,15 @@ EXAMPLES = """\
   python -m specdec_study.calibrate --recommend results/mine --profile profile.yaml
   python -m specdec_study.calibrate --recommend results/mine --profile a6000 --as-target 7B"""
 ROWS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
+
+# What each way of calling listens to; a run names its own models and how they are run.
+MEASURES = {"draft", "context", "rows", "repeats", "temperature", "dtype", "device", "draft_device",
+            "threads", "output"}  # fmt: skip
+LISTENS = {
+    "--model": MEASURES,
+    "--recommend": {"rows", "repeats", "as_target", "as_draft"},
+    "--recommend with --profile": {"profile", "as_target", "as_draft"},
+}
 
 
 def ascending(values: Sequence[int], name: str, least: int) -> tuple[int, ...]:
@@ -59,18 +69,21 @@ def measured(
     """The machine as it is now."""
     wanted = Wanted(
         ascending(context, "--context", 1),
-        ascending([1, *options.rows], "--rows", 1),
-        options.repeats,
-        options.temperature,
+        ascending([1, *(options.rows or ROWS)], "--rows", 1),
+        7 if options.repeats is None else options.repeats,
+        options.temperature or 0.0,
     )
     now = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
-    drafter = None if draft is None else load(draft, "draft", options.dtype)
-    return measure(load(target, "target", options.dtype), drafter, wanted, now)
+    dtype, device = options.dtype or "bf16", options.device or "cpu"
+    drafter = None if draft is None else load(draft, "draft", dtype, options.draft_device or device)
+    return measure(load(target, "target", dtype, device), drafter, wanted, now)
 
 
 def calibrate(options: argparse.Namespace) -> None:
     """Measure, show, write."""
-    profile = measured(options, options.model, options.draft, options.context)
+    if options.output is not None:
+        check_place(options.output)
+    profile = measured(options, options.model, options.draft, options.context or [256])
     show(profile)
     if options.output is not None:
         write_profile(options.output, profile, "Measured by python -m specdec_study.calibrate.")
@@ -91,6 +104,7 @@ def profile_of(options: argparse.Namespace, run: Results) -> Profile:
         return read_profile(find_profile(options.profile))
     engine, drafter = run.config.engine, run.config.drafter
     options.dtype, options.temperature = engine.dtype, run.config.generation.temperature
+    options.device, options.draft_device = engine.device, engine.draft_device
     set_threads(engine.threads)
     draft = (
         None if drafter is None or isinstance(drafter, Ngram) else getattr(drafter, "model", None)
@@ -119,11 +133,13 @@ def arguments_parser() -> argparse.ArgumentParser:
         "--recommend", type=Path, metavar="RUN", help="a run to find a better way for"
     )
     p.add_argument("--draft", metavar="FOLDER", help="the drafter to measure with it")
-    p.add_argument("--context", type=int, nargs="+", default=[256], help="tokens before the rows")
-    p.add_argument("--rows", type=int, nargs="+", default=list(ROWS), help="of the forwards")
-    p.add_argument("--repeats", type=int, default=7, help="turns of each forward")
-    p.add_argument("--temperature", type=float, default=0.0, help="that texts are decoded at")
-    p.add_argument("--dtype", choices=("bf16", "f32"), default="bf16")
+    p.add_argument("--context", type=int, nargs="+", help="tokens before the rows; else 256")
+    p.add_argument("--rows", type=int, nargs="+", help="of the forwards; else 1 to 64")
+    p.add_argument("--repeats", type=int, help="turns of each forward; else 7")
+    p.add_argument("--temperature", type=float, help="that texts are decoded at; else 0")
+    p.add_argument("--dtype", choices=("bf16", "f32"), help="else bf16")
+    p.add_argument("--device", help="cpu, cuda, or cuda:1 for the second card; else cpu")
+    p.add_argument("--draft-device", help="of the drafter; else the same")
     p.add_argument("--threads", type=int, help="all, if not given")
     p.add_argument("--output", type=Path, metavar="FILE", help="where the profile goes")
     p.add_argument("--profile", help="a file, or a6000, l4, a100, h200; else measured")
@@ -132,16 +148,27 @@ def arguments_parser() -> argparse.ArgumentParser:
     return p
 
 
+def refuse_unheard(options: argparse.Namespace) -> None:
+    """No flag is given in vain."""
+    way = "--model" if options.recommend is None else "--recommend"
+    if options.recommend is not None and options.profile is not None:
+        way += " with --profile"
+    given = {name for name, value in vars(options).items() if value is not None}
+    unheard = sorted(given - LISTENS[way] - {"model", "recommend"})
+    if unheard:
+        flag = "--" + unheard[0].replace("_", "-")
+        raise UserError(f"{flag} has no part in {way}: leave it out")
+
+
 def run(options: argparse.Namespace) -> None:
+    refuse_unheard(options)
     if options.threads is not None and options.threads < 1:
         raise UserError(f"--threads {options.threads}: it must be at least 1")
     set_threads(options.threads)
-    if options.repeats < 1:
+    if options.repeats is not None and options.repeats < 1:
         raise UserError(f"--repeats {options.repeats}: it must be at least 1")
-    if not 0 <= options.temperature <= 100:
+    if not 0 <= (options.temperature or 0) <= 100:
         raise UserError(f"--temperature {options.temperature}: it must be from 0 to 100")
-    if options.recommend is not None and (options.draft or options.output):
-        raise UserError("--draft and --output go with --model: a run names its own models")
     if options.recommend is None:
         calibrate(options)
     else:

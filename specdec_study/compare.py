@@ -4,6 +4,7 @@ python -m specdec_study.compare RUN_DIR...
 """
 
 import csv
+import io
 import json
 import sys
 from collections.abc import Sequence
@@ -15,6 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from specdec_study.command import parser, run_command
+from specdec_study.replace import replace_file
 from specdec_study.reporting.columns import Column, columns, entry
 from specdec_study.reporting.ranking import Row, ranking, steps, warnings
 from specdec_study.reporting.runs import add_runs, load
@@ -55,10 +57,11 @@ def markdown(rows: Sequence[Row], shown: Sequence[Column]) -> str:
 
 def write_csv(path: Path, rows: Sequence[Row], shown: Sequence[Column]) -> None:
     entries = [entry(row, shown) for row in rows]
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(entries[0]))
-        writer.writeheader()
-        writer.writerows(entries)
+    file = io.StringIO(newline="")
+    writer = csv.DictWriter(file, list(entries[0]))
+    writer.writeheader()
+    writer.writerows(entries)
+    replace_file(path, file.getvalue().encode("utf-8"))
 
 
 def write_json(path: Path, rows: Sequence[Row], shown: Sequence[Column]) -> None:
@@ -66,7 +69,8 @@ def write_json(path: Path, rows: Sequence[Row], shown: Sequence[Column]) -> None
         "ranking": [entry(row, shown) for row in rows],
         "neighbours": [asdict(step) for step in steps(rows)],
     }
-    path.write_text(json.dumps(whole, indent=2, allow_nan=False) + "\n", encoding="utf-8")
+    text = json.dumps(whole, indent=2, allow_nan=False) + "\n"
+    replace_file(path, text.encode("utf-8"))
 
 
 def say(rows: Sequence[Row], shown: Sequence[Column], as_markdown: bool) -> None:

@@ -66,6 +66,7 @@ def machine() -> dict[str, Any]:
         "instructions": info["isa"],
         "cores": os.cpu_count(),
         "threads": info["threads"],
+        "cards": [device.get("name") for device in info["cuda"]["devices"]],
         "governor": governor(),
         "memory_bytes": memory_bytes(),
     }

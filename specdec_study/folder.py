@@ -15,8 +15,8 @@ from specdec_study.config import Config
 from specdec_study.config.files import write_yaml
 from specdec_study.engine import identity_of
 from specdec_study.errors import UserError
-from specdec_study.journal import replace_file
-from specdec_study.results import CONFIG, ENVIRONMENT
+from specdec_study.replace import replace_file
+from specdec_study.results import CONFIG, ENVIRONMENT, JOURNAL
 from specdec_study.session import OpenRun
 from specdec_study.text import Text
 
@@ -52,11 +52,18 @@ def changes(before: Any, after: Any, name: str = "") -> list[str]:
     return [] if before == after else [f"{name} was {before!r} and is {after!r}"]
 
 
+def is_empty_run(folder: Path) -> bool:
+    """What a run leaves that was killed before it had said what it is."""
+    names = {path.name for path in folder.iterdir()}
+    wrote = {JOURNAL, CONFIG, f".{CONFIG}.part", f".{ENVIRONMENT}.part"}
+    return names <= wrote and JOURNAL in names and (folder / JOURNAL).stat().st_size == 0
+
+
 def check_folder(folder: Path, resume: bool) -> bool:
     """Whether there is a run to go on with. Finds out what would fail later; changes nothing."""
     if folder.exists() and not folder.is_dir():
         raise UserError(f"{folder}: is a file: an output folder is needed")
-    used = folder.exists() and any(folder.iterdir())
+    used = folder.exists() and any(folder.iterdir()) and not (resume and is_empty_run(folder))
     if used and not resume:
         raise UserError(f"{folder}: holds something already: add --resume, or name another folder")
     if used and not (folder / ENVIRONMENT).exists():
@@ -88,7 +95,7 @@ def describe(
         "clock": clock.isoformat(),
         "identity": identity,
         "config_sha256": sha256(identity["config"]),
-        "ignored_keys": run.job.config.engine.ignored(),
+        "ignored_keys": run.job.config.ignored,
         "machine": environment.machine(),
         "versions": environment.versions(),
         "source": environment.source(),

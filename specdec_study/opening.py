@@ -1,7 +1,7 @@
 """Opens a run, so that whatever can fail fails before the first request, and closes it again."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -74,6 +74,23 @@ def read_samples(path: str, config: Config, text: Text) -> Benchmark:
     )
 
 
+def remarks(config: Config, benchmark: Benchmark, text: Text) -> Iterator[str]:
+    """What a user has to know of before the run, and what is no mistake."""
+    for bad in benchmark.bad_lines:
+        yield f"{bad.file}, line {bad.line} is skipped: {bad.reason}"
+    generation = config.generation
+    is_chat = generation.apply_chat_template
+    if all(s.token_ids is not None or (s.prompt is not None and not is_chat) for s in benchmark):
+        for name in ("system_instruction", "chat_template_kwargs"):
+            if getattr(generation, name):
+                yield f"generation.{name} has no effect: no prompt of {benchmark.name} is a chat"
+        if text.has_template and not is_chat and any(s.prompt is not None for s in benchmark):
+            yield (
+                f"prompts of {benchmark.name} are read as they are, though the model knows chats: "
+                "--generation.apply_chat_template true makes them chats"
+            )
+
+
 def open_run(job: Job, path: str, models: Models, resume: bool, observe: Observer) -> OpenRun:
     """Everything that can fail before the first request fails here; nothing is written yet."""
     config = job.config
@@ -85,8 +102,8 @@ def open_run(job: Job, path: str, models: Models, resume: bool, observe: Observe
     weights = folder_of(model)
     text = Text.load(Path(config.tokenizer) if config.tokenizer else weights, clock)
     benchmark = read_samples(path, config, text)
-    for bad in benchmark.bad_lines:
-        observe(Note(f"{bad.file}, line {bad.line} is skipped: {bad.reason}"))
+    for remark in remarks(config, benchmark, text):
+        observe(Note(remark))
     length = longest_text(config, model.config, longest_prompt(benchmark.samples, text, config))
     run = OpenRun(job, Engine(config, models, length), text, benchmark.samples)
     check_ids(run)

@@ -10,11 +10,11 @@ from pathlib import Path
 
 from specdec_study.command import parser, run_command
 from specdec_study.errors import UserError
-from specdec_study.journal import replace_file
 from specdec_study.predict.costs import costs_of, find_profile
 from specdec_study.predict.model import replay
 from specdec_study.predict.profile import read_profile
 from specdec_study.predict.recommend import answered
+from specdec_study.replace import replace_file
 from specdec_study.reporting.microscope import Pieces
 from specdec_study.reporting.page import Predicted, build_report
 from specdec_study.reporting.runs import add_runs, folders, load

@@ -11,7 +11,7 @@ from specdec_study.conversation import Prompt, n_turns, next_prompt
 from specdec_study.engine import Models, set_threads
 from specdec_study.environment import Noise
 from specdec_study.errors import RunFailedError, UserError
-from specdec_study.events import Answered, Ended, Note, Observer, Started
+from specdec_study.events import Answered, Ended, Event, Note, Observer, Started
 from specdec_study.opening import enter_folder, leave_folder, open_run
 from specdec_study.records import Record
 from specdec_study.results import Results, read_one, recorded_baseline
@@ -139,10 +139,17 @@ def close(runs: Sequence[OpenRun], noise: Noise) -> list[Results]:
 def open_runs(
     jobs: Sequence[Job], benchmark: str, observe: Observer, resume: bool, tolerant: bool
 ) -> list[OpenRun]:
-    models, runs = Models(), list[OpenRun]()
+    models, runs, told = Models(), list[OpenRun](), list[Event]()
+
+    def tell_once(event: Event) -> None:
+        """Runs over one benchmark have the same to say of it."""
+        if event not in told:
+            told.append(event)
+            observe(event)
+
     for job in jobs:
         try:
-            runs.append(open_run(job, benchmark, models, resume, observe))
+            runs.append(open_run(job, benchmark, models, resume, tell_once))
         except UserError as error:
             if not tolerant:
                 raise
@@ -176,7 +183,10 @@ def run_jobs(
             )
         )
         make(runs, observe, noise)
-    finally:
+    except BaseException:
         observe(Ended())
-        results = close(runs, noise)
-    return results
+        with contextlib.suppress(UserError):  # what went wrong first is what has to be told
+            close(runs, noise)
+        raise
+    observe(Ended())
+    return close(runs, noise)

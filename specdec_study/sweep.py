@@ -14,6 +14,7 @@ import yaml
 from specdec_study.batch import add_batch_flags, run_and_print
 from specdec_study.command import add_benchmark, overrides_of, parser, run_command
 from specdec_study.config import Config, load_config
+from specdec_study.config.files import parse_value
 from specdec_study.errors import UserError
 from specdec_study.names import safe_name
 
@@ -32,8 +33,8 @@ def values_of(text: str) -> list[str]:
     """`KEY=1,2,3` or `KEY=[a, b]` as one override for each value."""
     key, equals, listed = text.partition("=")
     try:
-        values = yaml.safe_load(listed if listed.startswith("[") else f"[{listed}]")
-    except yaml.YAMLError as error:
+        values = parse_value(listed if listed.startswith("[") else f"[{listed}]")
+    except (ValueError, RecursionError, yaml.YAMLError) as error:
         raise UserError(f"--grid {text}: '{listed}' is not a list of values") from error
     if not equals or not isinstance(values, list) or not values:
         raise UserError(f"--grid {text}: write it as KEY=VALUE,VALUE")

@@ -4,9 +4,9 @@ import io
 
 import numpy as np
 
-from specdec_study.journal import replace_file
 from specdec_study.metrics import Metrics, measure
 from specdec_study.records import ROUND, Record
+from specdec_study.replace import replace_file
 from specdec_study.results import METRICS, ROUNDS, Results
 
 

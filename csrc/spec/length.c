@@ -4,6 +4,11 @@
 #include <string.h>
 
 #define FADE 0.98
+/* Somebody may hold the processor up in the middle of what is measured. Such a time must not keep a
+ * length out for good: it counts as OFF times what was usual, it is corrected by the first that is
+ * OFF times shorter, and what was not tried for long is FORGOTTEN. */
+#define OFF 2
+#define FORGOTTEN 0.3
 
 sd_status sd_length_schedule_find(const char *name, sd_length_schedule *schedule) {
     static const char *const names[] = {"constant", "heuristic", "adaptive"};
@@ -34,10 +39,10 @@ void sd_length_start(sd_length *l, const sd_length_options *options) {
  */
 static double seconds_of(const sd_length *l, int rows) {
     for (int n = rows; n > 0; n--)
-        if (l->rounds[n] > 0)
+        if (l->rounds[n] > FORGOTTEN)
             return l->round_seconds[n] / l->rounds[n];
     for (int n = rows + 1; n <= l->options.most + 1; n++)
-        if (l->rounds[n] > 0)
+        if (l->rounds[n] > FORGOTTEN)
             return l->round_seconds[n] / l->rounds[n];
     return 1;
 }
@@ -58,6 +63,15 @@ static int best_length(const sd_length *l) {
     return best;
 }
 
+/* n more steps that took `seconds` together. */
+static void measure(double *sum_seconds, double *sum, int n, double seconds) {
+    double usual = *sum_seconds > 0 ? *sum_seconds / *sum * n : seconds;
+    if (seconds * OFF < usual)
+        *sum = *sum_seconds = 0;
+    *sum += n;
+    *sum_seconds += seconds < usual * OFF ? seconds : usual * OFF;
+}
+
 static void count(sd_length *l, int n_drafted, int n_accepted, double draft_seconds,
                   double target_seconds) {
     for (int i = 0; i < l->options.most; i++) {
@@ -65,11 +79,14 @@ static void count(sd_length *l, int n_drafted, int n_accepted, double draft_seco
         l->tried[i] = l->tried[i] * (was_tried ? FADE : 1) + was_tried;
         l->kept[i] = l->kept[i] * (was_tried ? FADE : 1) + (was_tried && i < n_accepted);
     }
-    int rows = n_drafted + 1;
-    l->rounds[rows] = l->rounds[rows] * FADE + 1;
-    l->round_seconds[rows] = l->round_seconds[rows] * FADE + target_seconds;
-    l->steps = l->steps * FADE + n_drafted;
-    l->step_seconds = l->step_seconds * FADE + draft_seconds;
+    for (int n = 1; n <= l->options.most + 1; n++) {
+        l->rounds[n] *= FADE;
+        l->round_seconds[n] *= FADE;
+    }
+    l->steps *= FADE;
+    l->step_seconds *= FADE;
+    measure(&l->round_seconds[n_drafted + 1], &l->rounds[n_drafted + 1], 1, target_seconds);
+    measure(&l->step_seconds, &l->steps, n_drafted, draft_seconds);
 }
 
 void sd_length_observe(sd_length *l, int n_drafted, int n_accepted, double draft_seconds,

@@ -1,5 +1,6 @@
 """YAML and JSON as they are written, and nothing more: no tags, no repeated keys, bounded size."""
 
+import re
 from collections.abc import Hashable
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import yaml
 
 from specdec_study import jsonl
 from specdec_study.errors import UserError
+from specdec_study.replace import replace_file
 
 MOST_BYTES = 1 << 20
 MOST_NODES = 100_000
@@ -28,6 +30,21 @@ class StrictLoader(yaml.SafeLoader):
                 )
             seen.add(key)
         return super().construct_mapping(node, deep)
+
+
+def plain_number(loader: StrictLoader, node: yaml.ScalarNode) -> int | float:
+    """YAML takes 012 for ten and 1:30 for ninety, which nobody means."""
+    if ":" in node.value or re.match(r"[-+]?0[0-9_]", node.value):
+        line = node.start_mark.line + 1
+        raise yaml.constructor.ConstructorError(
+            None, None, f"line {line}: {node.value} means another number in YAML: quote it"
+        )
+    is_whole = node.tag.endswith(":int")
+    return loader.construct_yaml_int(node) if is_whole else loader.construct_yaml_float(node)
+
+
+for kind in ("int", "float"):
+    StrictLoader.add_constructor(f"tag:yaml.org,2002:{kind}", plain_number)
 
 
 def count_nodes(value: Any, depth: int = 0) -> int:
@@ -96,4 +113,4 @@ def yaml_text(value: dict[str, Any]) -> str:
 
 def write_yaml(path: Path, value: dict[str, Any], comment: str) -> None:
     lines = "".join(f"# {line}\n" for line in comment.splitlines())
-    path.write_text(lines + yaml_text(value), encoding="utf-8")
+    replace_file(path, (lines + yaml_text(value)).encode("utf-8"))

@@ -83,7 +83,7 @@ def parse_override(text: str) -> dict[str, Any]:
         raise UserError(f"--set {text}: write it as KEY=VALUE, as in generation.temperature=0.6")
     try:
         parsed = parse_value(value)
-    except (ValueError, yaml.YAMLError) as error:
+    except (ValueError, RecursionError, yaml.YAMLError) as error:
         raise UserError(f"--set {name}: '{value}' is not a YAML value") from error
     *above, last = name.replace("-", "_").split(".")
     nested: dict[str, Any] = {last: parsed}

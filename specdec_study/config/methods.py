@@ -3,16 +3,16 @@ not know is an error and not a surprise."""
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BeforeValidator, Field, model_validator
+
+from specdec_study.config.section import Section
 
 Probability = Annotated[float, Field(ge=0, le=1)]
 Tokens = Annotated[int, Field(ge=1, le=4096)]
 
 
-class Method(BaseModel):
+class Method(Section):
     """What all methods have in common."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     enabled: bool = True
 
@@ -73,6 +73,8 @@ class StaticTree(Method):
     def check_shape(self) -> "StaticTree":
         if (self.growmap is None) == (self.acceptance is None):
             raise ValueError("either growmap or acceptance says the tree's shape")
+        if self.growmap is not None and (self.num_nodes != 32 or self.depth is not None):
+            raise ValueError("a growmap has its own num_nodes and depth: leave them out")
         return self
 
 

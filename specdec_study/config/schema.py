@@ -5,18 +5,15 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from specdec_study.config.methods import Speculation
+from specdec_study.config.section import Section
 
 Verifier = Literal["auto", "greedy", "rejection", "block", "coupled", "typical"]
 TokenId = Annotated[int, Field(ge=0, lt=2**31)]
 StopString = Annotated[str, Field(min_length=1, max_length=1000)]
 Probability = Annotated[float, Field(ge=0, le=1)]
-
-
-class Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
 
 class Generation(Section):
@@ -69,11 +66,6 @@ class Engine(Section):
     tensor_parallel_size: int = Field(1, ge=1)
     gpu_memory_utilization: float = Field(0.9, gt=0, le=1)
     extra_params: dict[str, Any] = Field(default_factory=dict)
-
-    def ignored(self) -> list[str]:
-        """The keys that say something else than the default and mean nothing to this engine."""
-        meaningless = ("tensor_parallel_size", "gpu_memory_utilization", "extra_params")
-        return [name for name in meaningless if getattr(self, name) != getattr(Engine(), name)]
 
 
 class Data(Section):
@@ -141,6 +133,15 @@ class Config(Section):
         """How to draft; None means plain decoding."""
         speculation = self.speculative_decoding
         return speculation if speculation is not None and speculation.enabled else None
+
+    @property
+    def ignored(self) -> list[str]:
+        """The keys that say something else than the default and mean nothing to this engine."""
+        meaningless = ("tensor_parallel_size", "gpu_memory_utilization", "extra_params")
+        named = [n for n in meaningless if getattr(self.engine, n) != getattr(Engine(), n)]
+        if getattr(self.drafter, "draft_tensor_parallel_size", 1) != 1:
+            named.append("draft_tensor_parallel_size")
+        return named
 
     @property
     def fixes_the_text(self) -> bool:

@@ -228,10 +228,10 @@ def measure(target: Subject, draft: Subject | None, wanted: Wanted, date: str) -
     )
 
 
-def load(name: str, role: Role, dtype: str) -> Subject:
+def load(name: str, role: Role, dtype: str, device: str) -> Subject:
     """From a folder, or by its id on the hub."""
     try:
-        model = specdec.Model.load(name, dtype="f32" if dtype == "f32" else "bf16")
-    except (OSError, ValueError) as error:
+        model = specdec.Model.load(name, dtype="f32" if dtype == "f32" else "bf16", device=device)
+    except (OSError, ValueError, RuntimeError, MemoryError) as error:
         raise UserError(" ".join(str(error).split())) from error
     return Subject(Path(model.path or name).name, role, model)

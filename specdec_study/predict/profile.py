@@ -181,7 +181,4 @@ def read_profile(path: Path) -> Profile:
 
 
 def write_profile(path: Path, profile: Profile, comment: str) -> None:
-    try:
-        write_yaml(path, profile.model_dump(mode="json", exclude_none=True), comment)
-    except OSError as error:
-        raise UserError(f"{path}: {error.strerror or error}") from error
+    write_yaml(path, profile.model_dump(mode="json", exclude_none=True), comment)

@@ -9,6 +9,7 @@ from xml.etree import ElementTree as ET
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
+from specdec_study.replace import replace_file
 from specdec_study.reporting.figures import PLOTS, Plot
 from specdec_study.reporting.ranking import Row
 
@@ -19,7 +20,7 @@ INK = {"#22262e": "currentColor", "#a9adb8": "var(--line)"}
 FONT = ("font-family", "font-weight")
 
 
-def save(figure: Figure, file: Path | io.StringIO, form: str) -> None:
+def save(figure: Figure, file: io.BytesIO | io.StringIO, form: str) -> None:
     with warnings.catch_warnings():
         # A name may hold characters that no font of this machine has: boxes, and nothing worse.
         warnings.filterwarnings("ignore", "Glyph .* missing from", UserWarning)
@@ -36,7 +37,9 @@ def save_plots(rows: Sequence[Row], folder: Path, formats: Sequence[str]) -> lis
             for form in formats if figure is not None else ():
                 assert figure is not None
                 written.append(folder / f"{plot.name}.{form}")
-                save(figure, written[-1], form)
+                file = io.BytesIO()
+                save(figure, file, form)
+                replace_file(written[-1], file.getvalue())
     return written
 
 

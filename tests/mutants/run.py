@@ -106,8 +106,8 @@ MUTANTS = [
     Mutant(
         "a sequence is verified with the rows of the first",
         "csrc/decode/round.c",
-        ".logits = d->logits + (size_t)p->first_row * (size_t)d->vocab,",
-        ".logits = d->logits,",
+        "p->question.logits = d->logits + (size_t)p->first_row * (size_t)d->vocab;",
+        "p->question.logits = d->logits;",
         "tests/decode/test_lossless.py",
     ),
     Mutant(

@@ -218,3 +218,25 @@ def test_wrong_arguments_are_one_sentence(
         said = capsys.readouterr().err
         assert message in said
         assert said.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--model", "m", "--profile", "a6000"], "--profile has no part in --model"),
+        (["--model", "m", "--as-target", "7B"], "--as-target has no part in --model"),
+        (["--recommend", "r", "--draft", "d"], "--draft has no part in --recommend: "),
+        (["--recommend", "r", "--dtype", "f32"], "--dtype has no part in --recommend: "),
+        (
+            ["--recommend", "r", "--profile", "a6000", "--rows", "2"],
+            "--rows has no part in --recommend with --profile",
+        ),
+        (["--model", "m", "--device", "tpu"], "device 'tpu' is not known"),
+    ],
+)
+def test_a_flag_that_would_do_nothing_is_refused(
+    flags: list[str], words: str, pair: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    flags = [str(pair[0]) if flag == "m" else flag for flag in flags]
+    assert main(flags) == 2
+    assert words in capsys.readouterr().err

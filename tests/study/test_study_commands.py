@@ -118,6 +118,7 @@ WRONG: list[tuple[Main, tuple[str, ...], str]] = [
     (SWEEP, ("--benchmark", "good.jsonl", "--config", "good.json"), "nothing to sweep"),
     (SWEEP, ("--benchmark", "good.jsonl", "--config", "good.json", "--grid", "seed"), "KEY=VALUE"),
     (SWEEP, ("--benchmark", "good.jsonl", "--config", "good.json", "--grid", "seed=[1"), "seed"),
+    (SWEEP, ("--benchmark", "good.jsonl", "--config", "good.json", "--grid", "seed=1,012"), "seed"),
     (SWEEP, ("--benchmark", "good.jsonl", "--config", "good.json", "--grid", "sed=1,2"), "'seed'"),
     (SWEEP, ("--benchmark", "good.jsonl", "--config", "good.json", "--grid", "seed=1,1"), "both"),
 ]
@@ -173,6 +174,20 @@ def test_bad_lines_are_counted_if_wanted(here: Path, capsys: pytest.CaptureFixtu
     assert call(RUN, *arguments) == 0
     assert json.loads(Path("out/metrics.json").read_text())["bad_lines"] == 1
     assert "bad.jsonl, line 2" in capsys.readouterr().err
+
+
+def test_prompts_that_are_no_chats_are_spoken_of_once(
+    here: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (here / "bare.jsonl").write_text('{"prompt": "The ship and the ship"}\n')
+    arguments = ("--benchmark", "bare.jsonl", *GOOD[2:], "--baseline", "--no-save")
+    assert call(RUN, *arguments, "--set", "system_instruction=Be brief.") == 0
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 2
+    assert said[0].startswith("generation.system_instruction has no effect")
+    assert "--generation.apply_chat_template true" in said[1]
+    assert call(RUN, *arguments, "--generation.apply_chat_template", "true") == 0
+    assert capsys.readouterr().err == ""
 
 
 def test_the_main_job_prints_what_it_did(here: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -29,7 +29,14 @@ def test_flat_and_nested_files_mean_the_same(tmp_path: Path) -> None:
         "model: m\ngeneration: {max_tokens: 7}\nengine: {tensor_parallel_size: 2}\n",
     )
     assert load_config([flat]) == load_config([nested])
-    assert load_config([flat]).engine.ignored() == ["tensor_parallel_size"]
+    assert load_config([flat]).ignored == ["tensor_parallel_size"]
+
+
+def test_what_means_nothing_here_is_named() -> None:
+    draft = {"model": "d", "draft_tensor_parallel_size": 2}
+    config = resolve({"model": "m", "speculative_decoding": draft, "extra_params": {"a": 1}})
+    assert config.ignored == ["extra_params", "draft_tensor_parallel_size"]
+    assert config.baseline().ignored == ["extra_params"]
 
 
 def test_defaults_are_the_documented_ones() -> None:
@@ -123,6 +130,13 @@ def test_what_is_saved_is_read_again(tmp_path: Path) -> None:
         (["max_tokens=many"], "'generation.max_tokens' = 'many'"),
         (["temperature=.nan"], "finite"),
         (["engine.device=tpu"], "'engine.device' = 'tpu': it can be cpu, cuda, or cuda:1"),
+        (["seed=off"], "'generation.seed' = 'false': input should be a valid integer"),
+        (["temperature=yes"], "'generation.temperature' = 'true': input should be a valid number"),
+        (["run.repeats=on"], "'run.repeats' = 'true': input should be a valid integer"),
+        (
+            ["speculative_decoding={method: ngram, num_tokens: no}"],
+            "'speculative_decoding.num_tokens' = 'false': input should be",
+        ),
         (["engine.draft_device=cuda:x"], "'engine.draft_device' = 'cuda:x'"),
         (["engine.trust_remote_code=true"], "'engine.trust_remote_code' = True"),
         (["speculative_decoding={}"], "neither method nor model"),
@@ -149,6 +163,12 @@ def test_what_is_saved_is_read_again(tmp_path: Path) -> None:
         (["chat_template_kwargs={d: 2026-01-01}"], "not a YAML value"),
         (['system_instruction="\\ud800"'], "not a YAML value"),
         (["stop_token_ids=[99999999999]"], "stop_token_ids"),
+        (["seed=012"], "not a YAML value"),
+        (["seed=1:30"], "not a YAML value"),
+        (
+            ["speculative_decoding={method: static_tree, model: x, growmap: g, num_nodes: 8}"],
+            "a growmap has its own num_nodes",
+        ),
         (["stop=['']"], "'generation.stop.0' = ''"),
         (["stop=[3]"], "'generation.stop.0' = 3"),
         (["stop=end"], "'generation.stop' = 'end'"),
@@ -198,6 +218,8 @@ def test_config_rejects_what_it_does_not_know(overrides: list[str], words: str) 
         ("a.yaml", "max_tokens: 3\n", "no model is given"),
         ("a.yaml", "model: m\nmax_tokens: 3\ngeneration: {max_tokens: 3}\n", "given twice"),
         ("a.yaml", "model: m\nmax_token: 3\n", "did you mean 'max_tokens'"),
+        ("a.yaml", "model: m\nmax_tokens: 0127\n", "line 2: 0127 means another number in YAML"),
+        ("a.yaml", "model: m\ntemperature: 1:30.5\n", "line 2: 1:30.5 means another number"),
     ],
 )
 def test_files_reject_what_is_wrong(name: str, text: str, words: str, tmp_path: Path) -> None:

@@ -101,6 +101,26 @@ def test_a_torn_line_is_made_again(tmp_path: Path) -> None:
     assert [r.session for r in again] == [0] * (len(whole) - 1) + [1]
 
 
+def test_a_run_that_was_killed_before_it_had_begun_goes_on(tmp_path: Path) -> None:
+    bench, folder = questions(tmp_path / "q.jsonl", 1), tmp_path / "run"
+    folder.mkdir()
+    (folder / "responses.jsonl").touch()
+    (folder / ".config.yaml.part").write_text("model: ha")
+    with pytest.raises(UserError, match="add --resume"):
+        run_experiment(bench, a_config(), folder)
+    assert len(run_experiment(bench, a_config(), folder, resume=True).records) == 1
+
+
+def test_a_journal_alone_is_not_taken_for_a_beginning(tmp_path: Path) -> None:
+    bench, folder = questions(tmp_path / "q.jsonl", 1), tmp_path / "run"
+    run_experiment(bench, a_config(), folder)
+    before = (folder / "responses.jsonl").read_bytes()
+    (folder / "environment.json").unlink()
+    with pytest.raises(UserError, match="does not hold a run"):
+        run_experiment(bench, a_config(), folder, resume=True)
+    assert (folder / "responses.jsonl").read_bytes() == before
+
+
 def test_a_finished_run_is_left_as_it_is(tmp_path: Path) -> None:
     bench = questions(tmp_path / "q.jsonl", 3)
     run_experiment(bench, a_config(), tmp_path / "run")

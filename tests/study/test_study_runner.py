@@ -13,14 +13,16 @@ import pytest
 import specdec
 from support.study import DRAFT_MODEL, NGRAM, TARGET, a_config, questions, write_lines
 
-from specdec_study import rebuild, runner
+from specdec_study import folder, rebuild, runner
 from specdec_study.api import jobs_for, run_experiment, silent
 from specdec_study.benchmark import Message, Sample
 from specdec_study.config import Config
 from specdec_study.engine import Engine
 from specdec_study.errors import RunFailedError, UserError
 from specdec_study.events import Answered, Ended, Event, Started
+from specdec_study.journal import Journal
 from specdec_study.metrics import Metrics, measure
+from specdec_study.records import Record
 from specdec_study.results import Results, read_results
 from specdec_study.session import Job
 from specdec_study.stops import Stops
@@ -291,6 +293,24 @@ def test_nothing_is_written_without_a_folder(
     results = runner.run_jobs(jobs_for(a_config(NGRAM), "x", None, True), str(bench), silent)
     assert [path.name for path in tmp_path.iterdir()] == ["q.jsonl"]
     assert measure(results[0]).speedup is not None
+
+
+def test_the_first_failure_is_the_one_that_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On a full disk nothing can be written in the end, either."""
+
+    def append(journal: Journal, record: Record) -> None:
+        monkeypatch.setattr(folder, "replace_file", full)
+        raise UserError("make room")
+
+    def full(path: Path, content: bytes) -> None:
+        raise UserError("cannot be written")
+
+    monkeypatch.setattr(Journal, "append", append)
+    bench = write_lines(tmp_path / "b.jsonl", [{"prompt": "p"}])
+    with pytest.raises(UserError, match="make room"):
+        run(a_config(), bench, tmp_path / "run")
 
 
 def test_ctrl_c_keeps_what_is_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -65,7 +65,7 @@ struct sd_cuda {
 
     /* The step at hand: rows and outputs as launched, at least as many as there are. */
     int n_rows, n_outputs;
-    int n_outputs_asked;
+    int n_rows_asked, n_outputs_asked;
     int n_tiles, n_splits; /* of attention, as launched */
     bool is_prompt;
     bool is_repeating; /* what is recorded already does the work: operations launch nothing */

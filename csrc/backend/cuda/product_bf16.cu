@@ -158,8 +158,7 @@ static __global__ void __launch_bounds__(DEEP_THREADS, 2) multiply_deep(sd_produ
     uint4 x[TILES];
     clear(s);
     start(q, first);
-    if (first < end)
-        read_rows<TILES>(t, first, x);
+    read_rows<TILES>(t, first, x);
     add_slice<TILES>(t, q, first, end, x, s);
     __syncthreads();
 #pragma unroll
@@ -191,19 +190,19 @@ static __device__ __forceinline__ void keep(const sums<TILES> &s, bool is_first,
     }
 }
 
+/* Warps beyond the last output only wait. */
 template <int TILES>
 static __global__ void __launch_bounds__(WIDE_WARPS * 32, 3) multiply_wide(sd_product_task t) {
     SD_DYNAMIC_SHARED(uint4, shared);
     int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
     int output = blockIdx.x * WIDE_OUTPUTS + warp * SD_TILE_OUTPUTS;
-    if (output >= t.n_out) {
-        sd_wait_for_previous();
-        return;
-    }
-    queue q = queue_of(t, output, t.n_steps, shared + warp * WIDE_VECTORS(TILES));
+    bool is_there = output < t.n_out;
+    queue q = queue_of(t, output, is_there ? t.n_steps : 0, shared + warp * WIDE_VECTORS(TILES));
     float4 *total = reinterpret_cast<float4 *>(q.vectors + QUEUE_VECTORS);
     uint4 x[TILES];
     start(q, 0);
+    if (!is_there)
+        return;
     read_rows<TILES>(t, 0, x);
     for (int slice = 0; slice < SD_SLICES; slice++) {
         sums<TILES> s;
@@ -237,23 +236,24 @@ static __device__ __forceinline__ void put_partial(const sd_product_task &t, int
         }
 }
 
+#define SLICE_BLOCKS(tiles) ((tiles) < 8 ? 3 : 2) /* whose registers a multiprocessor has */
+
 template <int TILES>
-static __global__ void __launch_bounds__(WIDE_WARPS * 32, 3) multiply_slice(sd_product_task t) {
+static __global__ void __launch_bounds__(WIDE_WARPS * 32, SLICE_BLOCKS(TILES))
+    multiply_slice(sd_product_task t) {
     SD_DYNAMIC_SHARED(uint4, shared);
     int warp = threadIdx.x / 32, output = blockIdx.x * WIDE_OUTPUTS + warp * SD_TILE_OUTPUTS;
     int slice = blockIdx.y;
-    if (output >= t.n_out) {
-        sd_wait_for_previous();
-        return;
-    }
-    int first = sd_first_step(t, slice), end = sd_first_step(t, slice + 1);
+    int first = sd_first_step(t, slice);
+    int end = output < t.n_out ? sd_first_step(t, slice + 1) : first;
     queue q = queue_of(t, output, end, shared + warp * QUEUE_VECTORS);
     sums<TILES> s;
     uint4 x[TILES];
     clear(s);
     start(q, first);
-    if (first < end)
-        read_rows<TILES>(t, first, x);
+    if (output >= t.n_out)
+        return;
+    read_rows<TILES>(t, first, x);
     add_slice<TILES>(t, q, first, end, x, s);
     put_partial<TILES>(t, slice, output, s);
 }

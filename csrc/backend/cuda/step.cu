@@ -290,6 +290,7 @@ sd_status sd_cuda_begin(sd_cuda *c, const sd_step *step) {
         return sd_cuda_settle(c);
     c->n_rows = key.n_rows;
     c->n_outputs = key.n_outputs;
+    c->n_rows_asked = step->n_rows;
     c->n_outputs_asked = step->n_outputs;
     c->n_tiles = key.n_tiles;
     c->n_splits = key.n_splits;
@@ -350,13 +351,13 @@ void sd_cuda_write_rows(sd_backend *b, float *to, size_t stride, const float *fr
     sd_cuda *c = sd_cuda_of(b);
     size_t bytes = (size_t)width * sizeof(float);
     sd_cuda_note(c, cudaMemcpy2DAsync(to, stride * sizeof(float), from, bytes, bytes,
-                                      (size_t)c->n_rows, cudaMemcpyHostToDevice, c->stream));
+                                      (size_t)c->n_rows_asked, cudaMemcpyHostToDevice, c->stream));
 }
 
 void sd_cuda_read_rows(sd_backend *b, float *to, const float *from, size_t stride, sd_row_set rows,
                        int width) {
     sd_cuda *c = sd_cuda_of(b);
-    int n = rows == SD_ALL_ROWS ? c->n_rows : c->n_outputs_asked;
+    int n = rows == SD_ALL_ROWS ? c->n_rows_asked : c->n_outputs_asked;
     sd_cuda_download_rows(c, to, from, stride * sizeof(float), (size_t)width * sizeof(float), n);
 }
 
