@@ -128,35 +128,115 @@ def test_a_line_of_many_rows_is_plain_decoding_property(
             assert a.attend([text.part(line(n))], rows[:n]).tobytes() == found[:n].tobytes()
 
 
+def narrowed(part: Part, window: int) -> Part:
+    """Rows that see so many positions up to their own."""
+    n_seen = part.visible.sum(1)
+    hidden = part.n_all + n_seen - 1 - window  # the last position not seen
+    rank = part.n_all + part.visible.cumsum(1) - 1
+    first = np.clip(hidden + 1, 0, part.n_all).astype(np.int32)
+    return Part(part.kv, part.n_all, part.visible & (rank > hidden[:, None]), first)
+
+
 @each_device
 @each_dtype
 @pytest.mark.parametrize("n_prefix", [0, 5, 70, 300])
 def test_a_window_matches_reference_and_plain_decoding(
     device: tuple[str, str], dtype: int, n_prefix: int
 ) -> None:
-    """Rows of a line see the 21 positions up to their own."""
     window, n = 21, 30
-
-    def narrowed(text: Text, n_rows: int) -> Part:
-        part = text.part(line(n_rows))
-        hidden = text.n_all + np.arange(n_rows) - window  # the last position not seen
-        part.first = np.clip(hidden + 1, 0, text.n_all).astype(np.int32)
-        part.visible &= text.n_all + np.arange(n_rows) > hidden[:, None]
-        return part
-
     with open_for(device, dtype, (4, 2, 32)) as d:
         a = Attention(d)
         text, rows = Text(a), a.draw(n, n_prefix)
         text.append(n_prefix)
-        near = narrowed(text, n)
+        near = narrowed(text.part(line(n)), window)
         found = a.attend([text.part(line(n))], rows, [near], is_near=True)
         assert error(found, text.exact(near, rows)) < TOLERANCE[dtype]
         twin = copied(a, text)
         for i in range(n):
-            near = narrowed(twin, 1)
+            near = narrowed(twin.part(line(1)), window)
             one = a.attend([twin.part(line(1))], rows[i : i + 1], [near], is_near=True, times=1)
             assert one.tobytes() == found[i : i + 1].tobytes(), i
             twin.n_all += 1
+
+
+@each_device
+@each_dtype
+@pytest.mark.parametrize(("n_prefix", "window"), [(0, 3), (126, 5), (130, 70), (300, 130)])
+def test_a_tree_of_many_rows_through_a_window_is_plain_decoding_property(
+    device: tuple[str, str], dtype: int, n_prefix: int, window: int
+) -> None:
+    with open_for(device, dtype, (6, 2, 32)) as d:
+        a = Attention(d, seed=n_prefix)
+        text = Text(a)
+        text.append(n_prefix)
+        tree, rows = random_tree(a.rng, 70), a.draw(70, n_prefix)
+        part = text.part(tree)
+        near = narrowed(part, window)
+        found = a.attend([part], rows, [near], is_near=True)
+        assert error(found, text.exact(near, rows)) < TOLERANCE[dtype]
+        few = Part(part.kv, n_prefix, part.visible[:20, :20])
+        few_near = narrowed(few, window)
+        some = a.attend([few], rows[:20], [few_near], is_near=True)
+        assert some.tobytes() == found[:20].tobytes()
+        path, twin = path_of(tree, 69), copied(a, text)
+        for i in path:
+            near = narrowed(twin.part(line(1)), window)
+            one = a.attend([twin.part(line(1))], rows[i : i + 1], [near], is_near=True, times=1)
+            assert one.tobytes() == found[i : i + 1].tobytes(), i
+            twin.n_all += 1
+
+
+@each_device
+@each_dtype
+@pytest.mark.parametrize("n_prefix", [0, 61, 130])
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_rows_that_are_not_numbers_are_kept_apart(
+    device: tuple[str, str], dtype: int, n_prefix: int, bad: float
+) -> None:
+    """A row whose values are none is met by those that see it, in trees and in lines."""
+    with open_for(device, dtype, (4, 2, 32)) as d:
+        a = Attention(d)
+        text = Text(a)
+        text.append(n_prefix)
+        rows = a.draw(72, n_prefix)
+        for tree in (random_tree(a.rng, 20), line(20), line(72)):
+            part = text.part(tree)
+            n = part.n_rows
+            expected = a.attend([part], rows[:n])
+            spoilt = Rows(rows.qkv[:n].copy(), rows.turns[:n])
+            spoilt.qkv[13, -a.kv_width :] = bad
+            found = a.attend([part], spoilt)
+            meets = part.visible[:, 13]
+            assert found[~meets].tobytes() == expected[~meets].tobytes()
+            assert not np.isfinite(found[meets]).any()
+
+
+@each_device
+@each_dtype
+@pytest.mark.parametrize(("n_prefix", "at"), [(70, 3), (70, 50), (70, 66), (300, 275)])
+def test_a_window_hides_what_is_not_a_number(
+    device: tuple[str, str], dtype: int, n_prefix: int, at: int
+) -> None:
+    window, n = 21, 30
+    with open_for(device, dtype, (4, 2, 32)) as d:
+        a = Attention(d)
+        text, twin = Text(a), Text(a)
+        first, bad, last = a.draw(at), a.draw(1, at), a.draw(n_prefix - at - 1, at + 1)
+        for t, value in ((text, 0.0), (twin, np.nan)):
+            bad.qkv[0, -a.kv_width :] = value
+            for some in (first, bad, last):
+                for start in range(0, len(some.qkv), d.rows):
+                    now = some[start : start + d.rows]
+                    a.enter([t.part(line(len(now.qkv)))], now)
+                    t.n_all += len(now.qkv)
+        rows = a.draw(n, n_prefix)
+        expected, found = (
+            a.attend([t.part(line(n))], rows, [narrowed(t.part(line(n)), window)], is_near=True)
+            for t in (text, twin)
+        )
+        meets = n_prefix + np.arange(n) - window < at
+        assert found[~meets].tobytes() == expected[~meets].tobytes()
+        assert np.isnan(found[meets]).all()
 
 
 @each_device

@@ -38,7 +38,7 @@ static __global__ void __launch_bounds__(THREADS) join_splits(sd_attention_task 
     }
     uint16_t *out = (uint16_t *)t.out + (size_t)row * t.out_stride + head * h.head_dim;
     for (int i = 0; i < NUMBERS && lane + i * THREADS < h.head_dim; i++)
-        out[lane + i * THREADS] = sd_bf16_of_float(sum[i] / weights);
+        out[lane + i * THREADS] = sd_bf16_of_float(sum[i] / weights + 0.0f); /* one zero */
 }
 
 void sd_cuda_attention(sd_backend *b, const sd_attention *a) {

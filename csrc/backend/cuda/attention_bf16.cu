@@ -6,7 +6,8 @@
  * page after page, each rescaling what was found before, and splits are joined in their order. In a
  * page a position always has the same place in the same sd_mma, and what a row does not see weighs
  * an exact zero. So it makes no difference whether a key lies in its place already or in a tree's
- * slot, nor who else shares a tile.
+ * slot, nor who else shares a tile. As zero times what is no finite number is no zero, values that
+ * some rows of a tile see and others do not are added row by row where one of them is not finite.
  *
  * Pages below n_all are the same for all rows, which share their copy of them. What lies behind is
  * gathered row by row, unless each row sees all rows before it: then slots are positions, and whole
@@ -33,7 +34,9 @@ struct desk {
     float *most, *weights;   /* [queries] of the split at hand */
     float *factor;           /* [queries] by which the page rescales what was there */
     float *all_most, *all_weights; /* [queries] of the splits before */
+    int *first, *end;              /* [rows of the tile] the positions that the row sees */
     int *slot;                     /* [PAGE] */
+    int *odd;                      /* [WARPS] whether the warp has met a value that is not finite */
     int stride;
 };
 
@@ -41,7 +44,7 @@ static size_t desk_bytes(int n_queries, int width) {
     size_t rows = (size_t)(n_queries + 2 * PAGE) * (size_t)(width + MORE) * sizeof(uint16_t);
     size_t weights = (size_t)n_queries * PAGE_STRIDE * sizeof(uint16_t);
     size_t floats = (size_t)n_queries * (SCORE_STRIDE + 5) * sizeof(float);
-    return rows + weights + floats + PAGE * sizeof(int);
+    return rows + weights + floats + (size_t)(2 * n_queries + PAGE + WARPS) * sizeof(int);
 }
 
 static __device__ __forceinline__ desk lay_out(unsigned char *shared, int n_queries, int width) {
@@ -57,7 +60,10 @@ static __device__ __forceinline__ desk lay_out(unsigned char *shared, int n_quer
     d.factor = d.weights + n_queries;
     d.all_most = d.factor + n_queries;
     d.all_weights = d.all_most + n_queries;
-    d.slot = (int *)(d.all_weights + n_queries);
+    d.first = (int *)(d.all_weights + n_queries);
+    d.end = d.first + n_queries;
+    d.slot = d.end + n_queries;
+    d.odd = d.slot + PAGE;
     return d;
 }
 
@@ -69,8 +75,10 @@ struct work {
     sd_cuda_tile tile;
     int kv_head, first_head, n_heads; /* of the group, from first_head on */
     const uint16_t *kv;
-    bool is_line;   /* as the tile has it */
-    int shared_end; /* pages below are the same for all rows of the tile */
+    bool is_line;           /* as the tile has it */
+    int begin;              /* pages below are seen by no row of the tile */
+    int shared_end;         /* pages below are the same for all of them */
+    int all_first, all_end; /* positions that all of them see */
 };
 
 /* A page to be worked off, for one row of the tile or, with row -1, for all. */
@@ -87,24 +95,40 @@ static __device__ __forceinline__ const uint64_t *visible_of(const work &w, int 
     return w.t->view.sight[w.t->is_near].visible + (size_t)row_of(w, row) * w.t->view.n_words;
 }
 
-static __device__ __forceinline__ int first_of(const work &w, int row) {
-    return w.t->view.sight[w.t->is_near].first[row_of(w, row)];
-}
-
-/* The position of the first pending key that the row sees. */
-static __device__ __forceinline__ int pending_of(const work &w, int row) {
-    int first = first_of(w, row);
+/* The position of the first pending key that a row sees whose first position is `first`. */
+static __device__ __forceinline__ int pending_from(const work &w, int first) {
     return first > w.span->n_all ? first : w.span->n_all;
 }
 
 /* Where the row's positions end. */
-static __device__ __forceinline__ int end_of(const work &w, int row) {
+static __device__ __forceinline__ int find_end(const work &w, int row, int first) {
     if (w.is_line)
         return w.span->first_slot + w.tile.row + row + 1;
-    int n = pending_of(w, row);
+    int n = pending_from(w, first);
     for (int i = 0; i < w.t->view.n_words; i++)
         n += __popcll(visible_of(w, row)[i]);
     return n;
+}
+
+/* What the rows of the tile see, each and together. */
+static __device__ __forceinline__ void find_ranges(work &w, const desk &d) {
+    int row = threadIdx.x;
+    if (row < w.tile.n_rows) {
+        int first = w.t->view.sight[w.t->is_near].first[row_of(w, row)];
+        d.first[row] = first;
+        d.end[row] = find_end(w, row, first);
+    }
+    __syncthreads();
+    int least = d.first[0];
+    w.all_first = d.first[0];
+    w.all_end = d.end[0];
+    for (row = 1; row < w.tile.n_rows; row++) {
+        least = least < d.first[row] ? least : d.first[row];
+        w.all_first = w.all_first > d.first[row] ? w.all_first : d.first[row];
+        w.all_end = w.all_end < d.end[row] ? w.all_end : d.end[row];
+    }
+    w.begin = least / PAGE * PAGE;
+    w.shared_end = w.is_line ? d.end[w.tile.n_rows - 1] : w.span->n_all / PAGE * PAGE;
 }
 
 /* The slot of the row's `rank`-th pending key. */
@@ -120,20 +144,24 @@ static __device__ __forceinline__ int pending_slot(const work &w, int row, int r
 }
 
 /* The page after `p` in the split that ends before `end`; its `from` is `end` if there is none. */
-static __device__ __forceinline__ page next_page(const work &w, page p, int end) {
+static __device__ __forceinline__ page next_page(const work &w, const desk &d, page p, int end) {
     p.from += PAGE;
-    if (p.row < 0 && (p.from < end && p.from < w.shared_end))
-        return p;
-    if (p.row < 0 && w.is_line)
-        return {end, -1};
-    if (p.row < 0)
-        p.row = 0;
-    for (; p.row < w.tile.n_rows; p.row++) {
-        int first = w.shared_end > end - SD_CUDA_SPLIT ? w.shared_end : end - SD_CUDA_SPLIT;
-        p.from = p.from > first ? p.from : first;
-        if (p.from < end && p.from < end_of(w, p.row))
+    if (p.row < 0) {
+        p.from = p.from > w.begin ? p.from : w.begin;
+        if (p.from < end && p.from < w.shared_end)
             return p;
-        p.from = first;
+        if (w.is_line)
+            return {end, -1};
+        p = {0, 0};
+    }
+    int begin = w.shared_end > end - SD_CUDA_SPLIT ? w.shared_end : end - SD_CUDA_SPLIT;
+    for (; p.row < w.tile.n_rows; p.row++) {
+        int first = d.first[p.row] / PAGE * PAGE;
+        first = first > begin ? first : begin;
+        p.from = p.from > first ? p.from : first;
+        if (p.from < end && p.from < d.end[p.row])
+            return p;
+        p.from = 0;
     }
     return {end, -1};
 }
@@ -161,8 +189,8 @@ static __device__ __forceinline__ void find_slots(const work &w, const desk &d, 
         return;
     int slot = position;
     if (p.row >= 0 && position >= w.span->n_all) {
-        int rank = position - pending_of(w, p.row);
-        slot = rank >= 0 && position < end_of(w, p.row) ? pending_slot(w, p.row, rank) : -1;
+        int rank = position - pending_from(w, d.first[p.row]);
+        slot = rank >= 0 && position < d.end[p.row] ? pending_slot(w, p.row, rank) : -1;
     }
     if (slot >= w.span->first_slot + w.span->n_rows)
         slot = -1;
@@ -172,15 +200,23 @@ static __device__ __forceinline__ void find_slots(const work &w, const desk &d, 
 /* Keys or values of the page. The copies are one group of sd_copy_async. */
 static __device__ __forceinline__ void load_page(const work &w, const desk &d, int is_value) {
     const sd_heads &h = w.t->heads;
-    int vectors = h.width / 8;
+    const uint16_t *from = w.kv + sd_kv_at(h, is_value, w.kv_head, 0);
     uint16_t *to = is_value ? d.v : d.k;
-    for (int i = threadIdx.x; i < PAGE * vectors; i += THREADS) {
-        int key = i / vectors, column = i % vectors * 8, slot = d.slot[key];
-        uint16_t *at = to + key * d.stride + column;
+    int vectors = h.width / 8, keys = THREADS / vectors, more = THREADS % vectors;
+    int key = threadIdx.x / vectors, column = threadIdx.x % vectors;
+    while (key < PAGE) { /* steps of THREADS vectors, without dividing anew */
+        int slot = d.slot[key];
+        uint16_t *at = to + key * d.stride + column * 8;
         if (slot >= 0)
-            sd_copy_async(at, w.kv + sd_kv_at(h, is_value, w.kv_head, slot) + column);
+            sd_copy_async(at, from + (size_t)slot * h.width + column * 8);
         else
             *(uint4 *)at = {0, 0, 0, 0};
+        key += keys;
+        column += more;
+        if (column >= vectors) {
+            column -= vectors;
+            key++;
+        }
     }
     sd_copy_commit();
 }
@@ -202,27 +238,42 @@ static __device__ __forceinline__ void take_a(const uint16_t *rows, int stride, 
     a[3] = pair(at + 8 * stride + 8);
 }
 
-/* A warp's 16 keys with the 16 queries of tile `m`. */
-static __device__ __forceinline__ void score(const work &w, const desk &d, int m) {
+/* Whether the page is for any query of tile m. */
+static __device__ __forceinline__ bool is_for(const work &w, page p, int m) {
+    return p.row < 0 || (p.row * w.n_heads < (m + 1) * TILE && (p.row + 1) * w.n_heads > m * TILE);
+}
+
+/* A warp's 16 keys with all queries that the page is for. */
+template <int QUERIES>
+static __device__ __forceinline__ void score(const work &w, const desk &d, page p) {
     int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
-    float s[2][4] = {{0, 0, 0, 0}, {0, 0, 0, 0}};
+    float s[QUERIES][2][4] = {};
     for (int column = 0; column < w.t->heads.width; column += 16) {
-        uint32_t a[4];
-        take_a(d.q + m * TILE * d.stride, d.stride, column, a);
+        uint32_t b[2][2];
 #pragma unroll
         for (int n = 0; n < 2; n++) {
             const uint16_t *at =
                 d.k + (warp * 16 + n * 8 + lane / 4) * d.stride + column + lane % 4 * 2;
-            uint32_t b[2] = {pair(at), pair(at + 8)};
-            sd_mma(s[n], a, b);
+            b[n][0] = pair(at);
+            b[n][1] = pair(at + 8);
+        }
+#pragma unroll
+        for (int m = 0; m < QUERIES; m++) {
+            if (!is_for(w, p, m))
+                continue;
+            uint32_t a[4];
+            take_a(d.q + m * TILE * d.stride, d.stride, column, a);
+            sd_mma(s[m][0], a, b[0]);
+            sd_mma(s[m][1], a, b[1]);
         }
     }
 #pragma unroll
-    for (int n = 0; n < 2; n++)
+    for (int m = 0; m < QUERIES; m++)
 #pragma unroll
-        for (int i = 0; i < 4; i++)
-            d.scores[(m * TILE + lane / 4 + i / 2 * 8) * SCORE_STRIDE + warp * 16 + n * 8 +
-                     lane % 4 * 2 + i % 2] = s[n][i];
+        for (int i = 0; i < 8; i++)
+            if (is_for(w, p, m))
+                d.scores[(m * TILE + lane / 4 + i / 2 % 2 * 8) * SCORE_STRIDE + warp * 16 +
+                         i / 4 * 8 + lane % 4 * 2 + i % 2] = s[m][i / 4][i % 4];
 }
 
 /* --- weights --- */
@@ -235,21 +286,17 @@ static __device__ __forceinline__ float over_eight(float x, bool is_sum) {
     return x;
 }
 
-/* Whether a query of a row sees the page's position, and has a part in the page at all. */
-static __device__ __forceinline__ bool sees(const work &w, page p, int row, int position) {
-    if (row >= w.tile.n_rows || (p.row >= 0 && row != p.row))
-        return false;
-    return position >= first_of(w, row) && (position < w.span->n_all || position < end_of(w, row));
-}
-
 /* Eight threads share a query: thread i has the positions i, i + 8, ... of the page. */
 static __device__ __forceinline__ void weigh(const work &w, const desk &d, page p, int query) {
     int part = threadIdx.x % 8, row = query / w.n_heads;
+    bool takes_part = row < w.tile.n_rows && (p.row < 0 || row == p.row);
+    int first = takes_part ? d.first[row] : 0, end = takes_part ? d.end[row] : 0;
     float x[PAGE / 8], most = -INFINITY, scale = sd_score_scale(w.t->heads);
 #pragma unroll
     for (int i = 0; i < PAGE / 8; i++) {
-        bool is_seen = sees(w, p, row, p.from + part + i * 8);
-        x[i] = is_seen ? d.scores[query * SCORE_STRIDE + part + i * 8] : -INFINITY;
+        int position = p.from + part + i * 8;
+        x[i] = position >= first && position < end ? d.scores[query * SCORE_STRIDE + part + i * 8]
+                                                   : -INFINITY;
         most = fmaxf(most, x[i]);
     }
     sd_joint j = sd_join(d.most[query], over_eight(most, false), scale);
@@ -272,14 +319,21 @@ static __device__ __forceinline__ void weigh(const work &w, const desk &d, page 
 
 /* --- values --- */
 
-/* Rows lane / 4 and 8 further, columns 2 (lane % 4) and the next, of the warp's n-th eight. */
+/* Rows lane / 4 and 8 further of each tile of queries, as sd_mma has them, of columns that
+ * column_of names. */
 template <int QUERIES, int COLUMNS> struct sums {
     float of[QUERIES][COLUMNS][4];
 };
 
-/* The first column of a warp's n-th eight. */
-static __device__ __forceinline__ int column_of(int n) {
-    return (n * WARPS + (int)threadIdx.x / 32) * 8;
+/* The first of the 16 columns that a warp's n-th eight shares with its neighbour: even ones are the
+ * one's, odd ones the other's, so that both are read at once. */
+static __device__ __forceinline__ int pair_of(int n) {
+    return (n / 2 * WARPS + (int)threadIdx.x / 32) * 16;
+}
+
+/* The column of number i of the thread's n-th sums. */
+static __device__ __forceinline__ int column_of(int n, int i) {
+    return pair_of(n) + (int)threadIdx.x % 4 * 4 + i % 2 * 2 + n % 2;
 }
 
 static __device__ __forceinline__ void scale_sums(float s[4], float first, float second) {
@@ -289,27 +343,122 @@ static __device__ __forceinline__ void scale_sums(float s[4], float first, float
     s[3] *= second;
 }
 
+/* The values of the keys 2 (lane % 4) and on, from key k on, as sd_mma's b of both eights from the
+ * n-th on. Bit i of `seen`: whether the i-th of the thread's four keys counts. */
+static __device__ __forceinline__ void take_values(const desk &d, int k, int n, int seen,
+                                                   uint32_t b[2][2]) {
+    int lane = threadIdx.x % 32;
+    const uint16_t *at = d.v + (k + lane % 4 * 2) * d.stride + pair_of(n) + lane / 4 * 2;
+    uint32_t x[4] = {pair(at), pair(at + d.stride), pair(at + 8 * d.stride),
+                     pair(at + 9 * d.stride)};
+#pragma unroll
+    for (int i = 0; i < 4; i++)
+        x[i] = (seen >> i & 1) != 0 ? x[i] : 0;
+#pragma unroll
+    for (int i = 0; i < 2; i++) {
+        b[0][i] = (x[2 * i] & 0xffff) | x[2 * i + 1] << 16;
+        b[1][i] = x[2 * i] >> 16 | (x[2 * i + 1] & 0xffff0000);
+    }
+}
+
+/* The values of the page, for all queries. */
 template <int QUERIES, int COLUMNS>
-static __device__ __forceinline__ void add_values(const work &w, const desk &d, int m,
+static __device__ __forceinline__ void add_values(const work &w, const desk &d,
                                                   sums<QUERIES, COLUMNS> &s) {
-    int lane = threadIdx.x % 32, query = m * TILE + lane / 4;
-    uint32_t a[PAGE / 16][4];
+    int lane = threadIdx.x % 32;
 #pragma unroll
-    for (int k = 0; k < PAGE / 16; k++)
-        take_a(d.p + m * TILE * PAGE_STRIDE, PAGE_STRIDE, k * 16, a[k]);
+    for (int m = 0; m < QUERIES; m++)
 #pragma unroll
-    for (int n = 0; n < COLUMNS; n++) {
-        if (column_of(n) >= w.t->heads.width)
-            continue;
-        scale_sums(s.of[m][n], d.factor[query], d.factor[query + 8]);
+        for (int n = 0; n < COLUMNS; n++)
+            scale_sums(s.of[m][n], d.factor[m * TILE + lane / 4],
+                       d.factor[m * TILE + lane / 4 + 8]);
 #pragma unroll
-        for (int k = 0; k < PAGE / 16; k++) {
-            const uint16_t *at = d.v + (k * 16 + lane % 4 * 2) * d.stride + column_of(n) + lane / 4;
-            uint32_t b[2] = {at[0] | (uint32_t)at[d.stride] << 16,
-                             at[8 * d.stride] | (uint32_t)at[9 * d.stride] << 16};
-            sd_mma(s.of[m][n], a[k], b);
+    for (int k = 0; k < PAGE; k += 16) {
+        uint32_t a[QUERIES][4], b[2][2];
+#pragma unroll
+        for (int m = 0; m < QUERIES; m++)
+            take_a(d.p + m * TILE * PAGE_STRIDE, PAGE_STRIDE, k, a[m]);
+#pragma unroll
+        for (int n = 0; n < COLUMNS; n += 2) {
+            if (pair_of(n) >= w.t->heads.width)
+                continue;
+            take_values(d, k, n, 15, b);
+#pragma unroll
+            for (int m = 0; m < QUERIES; m++) {
+                sd_mma(s.of[m][n], a[m], b[0]);
+                sd_mma(s.of[m][n + 1], a[m], b[1]);
+            }
         }
     }
+}
+
+/* Which of the four keys from k on that take_values gives this thread the row sees, as bits. */
+static __device__ __forceinline__ int seen_by(const desk &d, page p, int k) {
+    int seen = 0, position = p.from + k + (int)threadIdx.x % 4 * 2;
+#pragma unroll
+    for (int i = 0; i < 4; i++) {
+        int at = position + i % 2 + i / 2 * 8;
+        seen |= (at >= d.first[p.row] && at < d.end[p.row]) << i;
+    }
+    return seen;
+}
+
+/* The values of the page that a row sees, for the queries of that row alone. */
+template <int QUERIES, int COLUMNS>
+static __device__ __forceinline__ void add_values_of_row(const work &w, const desk &d, page p,
+                                                         sums<QUERIES, COLUMNS> &s) {
+    int lane = threadIdx.x % 32;
+#pragma unroll
+    for (int m = 0; m < QUERIES; m++) {
+        if (!is_for(w, p, m))
+            continue;
+        int query = m * TILE + lane / 4;
+        bool is_own[2] = {query / w.n_heads == p.row, (query + 8) / w.n_heads == p.row};
+#pragma unroll
+        for (int n = 0; n < COLUMNS; n += 2) {
+            if (pair_of(n) >= w.t->heads.width)
+                continue;
+            float y[2][4];
+#pragma unroll
+            for (int i = 0; i < 8; i++)
+                y[i / 4][i % 4] = s.of[m][n + i / 4][i % 4];
+            scale_sums(y[0], d.factor[query], d.factor[query + 8]);
+            scale_sums(y[1], d.factor[query], d.factor[query + 8]);
+#pragma unroll 1 /* for fewer registers: few pages come here */
+            for (int k = 0; k < PAGE; k += 16) {
+                uint32_t a[4], b[2][2];
+                take_a(d.p + m * TILE * PAGE_STRIDE, PAGE_STRIDE, k, a);
+                take_values(d, k, n, seen_by(d, p, k), b);
+                sd_mma(y[0], a, b[0]);
+                sd_mma(y[1], a, b[1]);
+            }
+#pragma unroll
+            for (int i = 0; i < 8; i++)
+                if (is_own[i % 4 / 2])
+                    s.of[m][n + i / 4][i % 4] = y[i / 4][i % 4];
+        }
+    }
+}
+
+static __device__ __forceinline__ bool is_odd(uint32_t x) {
+    return (x & 0x7f80) == 0x7f80 || (x & 0x7f800000) == 0x7f800000;
+}
+
+/* Whether the page has values that are not finite and that some rows may not meet. */
+static __device__ __forceinline__ bool has_odd(const work &w, const desk &d, page p) {
+    if (p.from >= w.all_first && p.from + PAGE <= w.all_end)
+        return false;
+    int vectors = w.t->heads.width / 8;
+    bool odd = false;
+    for (int i = threadIdx.x; i < PAGE * vectors; i += THREADS) {
+        uint4 x = *(const uint4 *)(d.v + i / vectors * d.stride + i % vectors * 8);
+        odd |= is_odd(x.x) || is_odd(x.y) || is_odd(x.z) || is_odd(x.w);
+    }
+    unsigned odds = __ballot_sync(0xffffffffu, odd);
+    if (threadIdx.x % 32 == 0)
+        d.odd[threadIdx.x / 32] = odds != 0;
+    __syncthreads();
+    return (d.odd[0] | d.odd[1] | d.odd[2] | d.odd[3]) != 0;
 }
 
 /* --- a split --- */
@@ -329,17 +478,12 @@ static __device__ __forceinline__ void start_split(const desk &d, sums<QUERIES, 
                 s.of[m][n][i] = 0;
 }
 
-/* Whether the page is for any query of tile m. */
-static __device__ __forceinline__ bool is_for(const work &w, page p, int m) {
-    return p.row < 0 || (p.row * w.n_heads < (m + 1) * TILE && (p.row + 1) * w.n_heads > m * TILE);
-}
-
 /* Values are on their way while keys are worked on, and the next page's keys while values are. */
 template <int QUERIES, int COLUMNS>
 static __device__ __forceinline__ void work_off(const work &w, const desk &d, int split,
                                                 sums<QUERIES, COLUMNS> &s) {
     int end = (split + 1) * SD_CUDA_SPLIT;
-    page p = next_page(w, {split * SD_CUDA_SPLIT - PAGE, -1}, end);
+    page p = next_page(w, d, {split * SD_CUDA_SPLIT - PAGE, -1}, end);
     start_split(d, s);
     if (p.from < end)
         find_slots(w, d, p);
@@ -350,14 +494,12 @@ static __device__ __forceinline__ void work_off(const work &w, const desk &d, in
         load_page(w, d, 1);
         sd_copy_wait<1>();
         __syncthreads();
-        for (int m = 0; m < QUERIES; m++)
-            if (is_for(w, p, m))
-                score(w, d, m);
+        score<QUERIES>(w, d, p);
         __syncthreads();
         for (int query = threadIdx.x / 8; query < QUERIES * TILE; query += THREADS / 8)
             if (is_for(w, p, query / TILE))
                 weigh(w, d, p, query);
-        page next = next_page(w, p, end);
+        page next = next_page(w, d, p, end);
         if (next.from < end)
             find_slots(w, d, next);
         __syncthreads();
@@ -367,10 +509,12 @@ static __device__ __forceinline__ void work_off(const work &w, const desk &d, in
             sd_copy_commit();
         sd_copy_wait<1>();
         __syncthreads();
-#pragma unroll
-        for (int m = 0; m < QUERIES; m++)
-            if (is_for(w, p, m))
-                add_values<QUERIES, COLUMNS>(w, d, m, s);
+        if (p.row < 0 && !has_odd(w, d, p))
+            add_values(w, d, s);
+        else
+            for (int row = p.row < 0 ? 0 : p.row; row < (p.row < 0 ? w.tile.n_rows : p.row + 1);
+                 row++)
+                add_values_of_row(w, d, {p.from, row}, s);
         __syncthreads();
         p = next;
     }
@@ -391,8 +535,8 @@ static __device__ __forceinline__ void each_sum(const work &w, const sums<QUERIE
 #pragma unroll
             for (int i = 0; i < 4; i++) {
                 int query = m * TILE + lane / 4 + i / 2 * 8;
-                if (column_of(n) < w.t->heads.width && query / w.n_heads < w.tile.n_rows)
-                    put(query, column_of(n) + lane % 4 * 2 + i % 2, s.of[m][n][i]);
+                if (pair_of(n) < w.t->heads.width && query / w.n_heads < w.tile.n_rows)
+                    put(query, column_of(n, i), s.of[m][n][i]);
             }
 }
 
@@ -452,7 +596,7 @@ static __device__ __forceinline__ void put_all(const work &w, const desk &d,
         uint16_t *out = (uint16_t *)t->out + (size_t)row_of(w, query / w.n_heads) * t->out_stride;
         if (column < t->heads.head_dim)
             out[head_of(w, query) * t->heads.head_dim + column] =
-                sd_bf16_of_float(y / d.all_weights[query]);
+                sd_bf16_of_float(y / d.all_weights[query] + 0.0f); /* one zero, without a sign */
     });
 }
 
@@ -464,28 +608,33 @@ static __device__ __forceinline__ work find_work(const sd_attention_task &t, int
     int chunks = (h.group + at_once - 1) / at_once, chunk = blockIdx.y % chunks;
     work w;
     w.t = &t;
-    w.tile = t.view.tiles[blockIdx.x];
+    w.tile = t.view.tiles[gridDim.x - 1 - blockIdx.x]; /* a prompt's last rows see most: first */
     w.span = &t.view.spans[w.tile.span];
     w.kv_head = blockIdx.y / chunks;
     w.first_head = chunk * at_once;
     w.n_heads = h.group - w.first_head < at_once ? h.group - w.first_head : at_once;
     w.is_line = (t.is_near ? w.tile.is_line[1] : w.tile.is_line[0]) != 0;
     w.kv = (const uint16_t *)(w.span->kv + t.kv_offset);
-    w.shared_end = w.is_line ? end_of(w, w.tile.n_rows - 1) : w.span->n_all / PAGE * PAGE;
     return w;
 }
 
+/* On a multiprocessor, as far as its shared memory goes. */
+static constexpr int blocks_at_once(int queries, int columns) {
+    return columns > 8 ? 1 : columns > 4 || queries > 2 ? 2 : queries > 1 ? 3 : 4;
+}
+
 template <int QUERIES, int COLUMNS>
-static __global__ void __launch_bounds__(THREADS)
+static __global__ void __launch_bounds__(THREADS, blocks_at_once(QUERIES, COLUMNS))
     attend(const __grid_constant__ sd_attention_task t) {
     SD_DYNAMIC_SHARED(unsigned char, shared);
     sd_wait_for_previous();
-    if (t.view.tiles[blockIdx.x].n_rows == 0)
-        return;
     work w = find_work(t, QUERIES * TILE);
+    if (w.tile.n_rows == 0)
+        return;
     desk d = lay_out(shared, QUERIES * TILE, t.heads.width);
     sums<QUERIES, COLUMNS> s;
     load_queries(w, d, QUERIES * TILE);
+    find_ranges(w, d);
     if (t.partial != NULL) {
         work_off(w, d, blockIdx.z, s);
         put_partial(w, d, blockIdx.z, s);
@@ -498,7 +647,7 @@ static __global__ void __launch_bounds__(THREADS)
         d.all_weights[threadIdx.x] = 0;
     }
     int n_splits = (w.span->first_slot + w.span->n_rows + SD_CUDA_SPLIT - 1) / SD_CUDA_SPLIT;
-    for (int split = 0; split < n_splits; split++) {
+    for (int split = w.begin / SD_CUDA_SPLIT; split < n_splits; split++) {
         work_off(w, d, split, s);
         join(w, d, s, all);
     }
