@@ -5,10 +5,15 @@ source "$(dirname "$0")/.ci/setup.sh"
 set_up study
 
 stamp=$(date +%Y%m%d_%H%M%S)
-if [[ ${1:---} == --* ]]; then
+if [[ ${1:---} == -* ]]; then
     results=results/mini_$stamp
+    if [[ " $* " == *" --resume "* && " $* " != *" --output-base"* ]]; then
+        results=$(find results -maxdepth 1 -name 'mini_*' 2>/dev/null | sort | tail -n 1)
+        [ -n "$results" ] || die "results/ holds no run of all methods that could be resumed"
+    fi
     .venv/bin/python run_all_experiments.py --group mini --benchmark data/mini-bench.jsonl \
         --output-base "$results" "$@"
+    [ -d "$results" ] || exit 0 # --help, --no-save, or another place
     .venv/bin/python -m specdec_study.compare "$results" --by-category
     .venv/bin/python -m specdec_study.calibrate --output "$results/profile.yaml" --context 128 \
         --model data/models/mini-target --draft data/models/mini-draft >/dev/null

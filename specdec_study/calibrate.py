@@ -25,7 +25,7 @@ EXAMPLES = """\
   python -m specdec_study.calibrate --model data/models/mini-target \\
       --draft data/models/mini-draft --output profile.yaml
   python -m specdec_study.calibrate --recommend results/mine --profile profile.yaml
-  python -m specdec_study.calibrate --recommend results/mine --profile a6000 --as-target 7B"""
+  python -m specdec_study.calibrate --recommend results/mine --profile h200 --as-target 7B"""
 ROWS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
 
 # What each way of calling listens to; a run names its own models and how they are run.

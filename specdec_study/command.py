@@ -88,10 +88,18 @@ def stop_like_ctrl_c() -> None:
                 signal.signal(name, signal.default_int_handler)
 
 
+def check_arguments(arguments: Sequence[str]) -> None:
+    """What a run was asked with stands in its files, which are UTF-8."""
+    for argument in arguments:
+        if argument != argument.encode("utf-8", "replace").decode():
+            raise UserError(f"{argument!r} is not UTF-8: give the file another name")
+
+
 def run_command(main: Callable[[], int | None]) -> int:
     """The exit code: 0, 1 for a run that failed, 2 for wrong input, 130 for Ctrl-C."""
     stop_like_ctrl_c()
     try:
+        check_arguments(sys.argv[1:])
         return main() or 0
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -42,7 +42,7 @@ class Models:
             try:
                 self.loaded[key] = specdec.Model.load(name, dtype=dtype, device=device)
             except FAILURES as error:
-                raise UserError(f"model '{name}': {sentence(error)}") from error
+                raise UserError(f"model {name!r}: {sentence(error)}") from error
         return self.loaded[key]
 
 

@@ -5,9 +5,9 @@ python -m specdec_study.rebuild RUN_DIR...
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 from specdec_study.command import parser, run_command
+from specdec_study.reporting.runs import add_folders, folders
 from specdec_study.results import read_results
 from specdec_study.write import write_derived
 
@@ -20,8 +20,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "Writes metrics.json and rounds.npz again, from what the run itself has written.",
         EXAMPLES,
     )
-    made.add_argument("runs", metavar="RUN_DIR", nargs="+", type=Path)
-    for path in made.parse_args(arguments).runs:
+    add_folders(made)
+    for path in folders(made.parse_args(arguments).runs):
         write_derived(read_results(path))
         print(path)
     return 0

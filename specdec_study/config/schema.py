@@ -24,7 +24,7 @@ class Generation(Section):
     top_p: float = Field(1.0, gt=0, le=1)
     top_k: int = Field(-1, ge=-1, description="-1 and 0 keep all tokens")
     min_p: Probability = 0.0
-    repetition_penalty: float = Field(1.0, gt=0)
+    repetition_penalty: float = Field(1.0, ge=1e-3, le=1e3)
     seed: int = Field(0, ge=0, lt=2**63)
     verifier: Verifier = Field("auto", description="auto: the lossless one that accepts most")
     stop_token_ids: tuple[TokenId, ...] = Field((), description="beside the model's own")
@@ -35,6 +35,13 @@ class Generation(Section):
     apply_chat_template: bool = Field(False, description="also to a bare prompt")
     system_instruction: str | None = Field(None, description="a system message before the others")
     chat_template_kwargs: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def check_variables(self) -> "Generation":
+        taken = self.chat_template_kwargs.keys() & {"messages", "add_generation_prompt"}
+        if taken:
+            raise ValueError(f"chat_template_kwargs has {min(taken)}, which the study itself gives")
+        return self
 
 
 def known_device(device: str) -> str:
@@ -68,13 +75,16 @@ class Engine(Section):
     extra_params: dict[str, Any] = Field(default_factory=dict)
 
 
+MOST_ENTRIES = 2**53
+
+
 class Data(Section):
     """Which of the benchmark's entries are asked, and how."""
 
     reader: str | None = Field(None, description="the benchmark's format; found out if not given")
-    start: int = Field(0, ge=0)
-    end: int | None = Field(None, ge=1)
-    num_samples: int | None = Field(None, ge=1)
+    start: int = Field(0, ge=0, le=MOST_ENTRIES)
+    end: int | None = Field(None, ge=1, le=MOST_ENTRIES)
+    num_samples: int | None = Field(None, ge=1, le=MOST_ENTRIES)
     max_prompt: int | None = Field(None, ge=1, description="tokens; longer prompts are cut")
     shuffle: int | None = Field(None, ge=0, description="seed of an order to choose from")
     skip_bad_lines: bool = False
@@ -83,8 +93,8 @@ class Data(Section):
 class Run(Section):
     """How the measurement is done."""
 
-    repeats: int = Field(1, ge=1, description="times that every request is made")
-    warmup: int = Field(1, ge=0, description="requests made before, and not recorded")
+    repeats: int = Field(1, ge=1, le=1000, description="times that every request is made")
+    warmup: int = Field(1, ge=0, le=1000, description="requests made before, and not recorded")
     trace_nodes: bool = Field(True, description="keep every drafted node, for the report's trees")
     max_failures: int = Field(0, ge=0, description="failed requests after which a run gives up")
 

@@ -80,7 +80,7 @@ def load(given: Iterable[Path], anyway: bool = False) -> list[Results]:
     return with_baselines(runs)
 
 
-def add_runs(made: argparse.ArgumentParser) -> None:
+def add_folders(made: argparse.ArgumentParser) -> None:
     """What the commands over finished runs have in common."""
     made.add_argument(
         "runs",
@@ -89,6 +89,11 @@ def add_runs(made: argparse.ArgumentParser) -> None:
         type=Path,
         help="the folder of a run, or one that holds several",
     )
+
+
+def add_runs(made: argparse.ArgumentParser) -> None:
+    """Of those that compare them."""
+    add_folders(made)
     made.add_argument(
         "--anyway", action="store_true", help="also where benchmark, model or settings differ"
     )

@@ -149,6 +149,14 @@ def test_there_are_at_least_forty() -> None:
     assert len(WRONG) >= 40
 
 
+def test_arguments_are_text(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["run", "--output-dir", "out/\udcff"])
+    assert call(RUN, *GOOD) == 2
+    assert "is not UTF-8" in capsys.readouterr().err
+
+
 @pytest.mark.skipif(os.geteuid() == 0, reason="nothing is forbidden to the super-user")
 def test_a_folder_that_may_not_be_written_to_is_named(
     here: Path, capsys: pytest.CaptureFixture[str]

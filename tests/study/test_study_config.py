@@ -163,6 +163,11 @@ def test_what_is_saved_is_read_again(tmp_path: Path) -> None:
         (["chat_template_kwargs={d: 2026-01-01}"], "not a YAML value"),
         (['system_instruction="\\ud800"'], "not a YAML value"),
         (["stop_token_ids=[99999999999]"], "stop_token_ids"),
+        (["num_samples=99999999999999999999"], "data.num_samples"),
+        (["start=99999999999999999999"], "data.start"),
+        (["repeats=99999999999"], "run.repeats"),
+        (["repetition_penalty=1e-320"], "repetition_penalty"),
+        (["chat_template_kwargs={messages: []}"], "has messages, which the study itself gives"),
         (["seed=012"], "not a YAML value"),
         (["seed=1:30"], "not a YAML value"),
         (

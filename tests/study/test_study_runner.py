@@ -67,7 +67,7 @@ def test_what_is_derived_can_be_made_again(finished: Results) -> None:
     before = [(finished.path / name).read_bytes() for name in names]
     for name in names:
         (finished.path / name).unlink()
-    assert rebuild.main([str(finished.path)]) == 0
+    assert rebuild.main([str(finished.path.parent)]) == 0
     assert [(finished.path / name).read_bytes() for name in names] == before
 
 
@@ -366,7 +366,7 @@ def test_positions_beyond_the_models_are_refused(tmp_path: Path) -> None:
 
 def test_a_benchmark_without_any_prompt_fails_before_the_run(tmp_path: Path) -> None:
     bench = write_lines(tmp_path / "b.jsonl", [{"turns": ["x"]}])
-    config = a_config(chat_template_kwargs={"messages": 1}, tokenizer=str(tmp_path / "bare"))
+    config = a_config(tokenizer=str(tmp_path / "bare"))
     (tmp_path / "bare").mkdir()
     (tmp_path / "bare" / "tokenizer.json").write_bytes((TARGET / "tokenizer.json").read_bytes())
     with pytest.raises(UserError, match="no chat template"):
