@@ -15,7 +15,7 @@ if [[ ${1:---} == -* ]]; then
         --output-base "$results" "$@"
     [ -d "$results" ] || exit 0 # --help, --no-save, or another place
     .venv/bin/python -m specdec_study.compare "$results" --by-category
-    .venv/bin/python -m specdec_study.calibrate --output "$results/profile.yaml" --context 128 \
+    .venv/bin/python -m specdec_study.calibrate --output "$results/profile.yaml" --context 128 --repeats 60 \
         --model data/models/mini-target --draft data/models/mini-draft >/dev/null
     .venv/bin/python -m specdec_study.report "$results" --output "$results/report.html" \
         --profile "$results/profile.yaml"

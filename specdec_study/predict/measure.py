@@ -4,19 +4,20 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import specdec
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from specdec_study.errors import UserError
 from specdec_study.predict.profile import Curve, Machine, ModelCosts, Role, Tabled
 
 CHUNK = 256
-WARM_UP, COUNTED = 2, 3  # forwards of a turn
+SETTLED_S = 0.02  # of forwards until caches are as they are while a model runs alone
+LEAST, MOST, COUNTED = 2, 10, 3  # forwards of a turn that are not counted, and that are
 LENGTHS = (2, 6)  # of the chains that tell a step's overhead from a draft's
 TOKENS = 64  # of the texts that tell a round's overhead
 
@@ -65,23 +66,55 @@ def forward_seconds(cache: specdec.Cache, rows: int, needs_logits: bool) -> floa
     return seconds
 
 
-def time_forwards(subjects: Sequence[Subject], wanted: Wanted) -> Times:
-    """All cells in turns, so that a machine that slows down slows all of them. A turn begins with
-    forwards that are not counted: caches are then as they are while a model runs alone."""
+def settled_seconds(cache: specdec.Cache, rows: int, needs_logits: bool) -> list[float]:
+    """Of some forwards of the same rows, once their model is in the caches as far as it fits."""
+    begun = time.perf_counter()
+    for number in range(MOST):
+        if number >= LEAST and time.perf_counter() - begun > SETTLED_S:
+            break
+        forward_seconds(cache, rows, needs_logits)
+    return [forward_seconds(cache, rows, needs_logits) for _ in range(COUNTED)]
+
+
+Way = Role | int  # plain decoding of a model, or drafts of that length
+
+
+def decoders_of(subjects: Sequence[Subject], wanted: Wanted) -> dict[Way, specdec.Decoder]:
+    length = wanted.contexts[0] + TOKENS + LENGTHS[-1]
+    sampling = specdec.Sampling(wanted.temperature)
+
+    def decoder(model: specdec.Model, drafter: specdec.Drafter | None) -> specdec.Decoder:
+        return specdec.Decoder(model, drafter, sampling=sampling, max_length=length)
+
+    found: dict[Way, specdec.Decoder] = {s.role: decoder(s.model, None) for s in subjects}
+    for draft in subjects[1:]:
+        for n in LENGTHS:
+            found[n] = decoder(subjects[0].model, specdec.DraftModel(draft.model, n))
+    return found
+
+
+def take_turns(
+    subjects: Sequence[Subject], wanted: Wanted
+) -> tuple[Times, dict[Way, list[specdec.Generation]]]:
+    """Forwards of all cells, and texts decoded in every way behind a prompt of the first context's
+    length: each once in every turn, so that a machine that slows down slows all of them. Of the
+    texts, the first in each way warms up and is not counted."""
     caches = {
         (s.role, context): filled(s.model, context, wanted.rows[-1])
         for s in subjects
         for context in wanted.contexts
     }
     times: Times = {(*key, rows): [] for key in caches for rows in wanted.rows}
-    for _ in range(wanted.repeats):
-        for role, context, rows in times:
-            turn = [
-                forward_seconds(caches[role, context], rows, wanted.temperature > 0)
-                for _ in range(WARM_UP + COUNTED)
-            ]
-            times[role, context, rows] += turn[WARM_UP:]
-    return times
+    decoders = decoders_of(subjects, wanted)
+    made: dict[Way, list[specdec.Generation]] = {way: [] for way in decoders}
+    prompt = some_tokens(subjects[0].model, wanted.contexts[0])
+    for turn in range(wanted.repeats + 1):
+        for way, decoder in decoders.items():
+            made[way] += decoder.generate([prompt], max_tokens=TOKENS, ignore_eos=True)
+        for role, context, rows in times if turn else ():
+            cache = caches[role, context]
+            times[role, context, rows] += settled_seconds(cache, rows, wanted.temperature > 0)
+    return times, {way: texts[1:] for way, texts in made.items()}
 
 
 def significant(seconds: float) -> float:
@@ -101,13 +134,23 @@ def rising(values: Sequence[float]) -> list[float]:
     return [mean for mean, count in blocks for _ in range(count)]
 
 
+def typical(values: ArrayLike) -> float:
+    """The mean without the tenth at either end. A processor's clock may go between two speeds, in
+    turns of seconds, and a median tells of one of them alone."""
+    ordered = np.sort(np.asarray(values, np.float64))
+    cut = len(ordered) // 10
+    return float(ordered[cut : len(ordered) - cut].mean())
+
+
 def curve_of(times: Times, role: Role, context: int, rows: tuple[int, ...]) -> Curve:
-    quarters = np.array([np.percentile(times[role, context, n], (25, 50, 75)) for n in rows])
-    spread = (quarters[:, 2] - quarters[:, 0]) / quarters[:, 1]
+    found = [times[role, context, n] for n in rows]
+    quarters = np.array([np.percentile(values, (25, 75)) for values in found])
+    means = [typical(values) for values in found]
+    spread = (quarters[:, 1] - quarters[:, 0]) / means
     return Curve(
         context=context,
         rows=rows,
-        seconds=tuple(map(significant, rising(quarters[:, 1].tolist()))),
+        seconds=tuple(map(significant, rising(means))),
         spread=tuple(round(x, 3) for x in spread.tolist()),
     )
 
@@ -115,26 +158,10 @@ def curve_of(times: Times, role: Role, context: int, rows: tuple[int, ...]) -> C
 # --- what comes on top of forwards ---
 
 
-def decoded(
-    model: specdec.Model, drafters: Sequence[specdec.Drafter | None], wanted: Wanted
-) -> list[list[specdec.Generation]]:
-    """Texts behind a prompt of the first context's length, drafted for by each in turns; the first
-    of each warms up and is not counted."""
-    length = wanted.contexts[0] + TOKENS + LENGTHS[-1]
-    sampling = specdec.Sampling(wanted.temperature)
-    decoders = [specdec.Decoder(model, d, sampling=sampling, max_length=length) for d in drafters]
-    prompt = some_tokens(model, wanted.contexts[0])
-    turns = [
-        [d.generate([prompt], max_tokens=TOKENS, ignore_eos=True)[0] for d in decoders]
-        for _ in range(wanted.repeats + 1)
-    ]
-    return [list(made) for made in zip(*turns[1:], strict=True)]
-
-
-def median_seconds(rounds: Sequence[NDArray[np.void]], names: Sequence[str]) -> float:
-    """Of some of a round's times, each its own median: an interruption hits one of them."""
+def typical_seconds(rounds: Sequence[NDArray[np.void]], names: Sequence[str]) -> float:
+    """Of some of a round's times, each apart: an interruption hits one of them."""
     together = np.concatenate(rounds)
-    return sum(float(np.median(together[name])) for name in names) * 1e-9
+    return sum(typical(together[name]) for name in names) * 1e-9
 
 
 def unhindered(generation: specdec.Generation, length: int) -> NDArray[np.void]:
@@ -147,20 +174,19 @@ def unhindered(generation: specdec.Generation, length: int) -> NDArray[np.void]:
 
 
 def draft_overhead(
-    pair: tuple[specdec.Model, specdec.Model], costs: Sequence[ModelCosts], wanted: Wanted
+    made: Mapping[Way, Sequence[specdec.Generation]], costs: Sequence[ModelCosts], wanted: Wanted
 ) -> tuple[float, float]:
     """What a drafted round costs beside the forwards of each model taken alone: once, and for each
     step. That the models empty each other's caches is the greater part of it."""
     target, draft = costs
     context = wanted.contexts[0] + TOKENS / 2
-    drafters = [specdec.DraftModel(pair[1], length) for length in LENGTHS]
     extra = []
-    for made, n in zip(decoded(pair[0], drafters, wanted), LENGTHS, strict=True):
-        rounds = [unhindered(generation, n) for generation in made]
+    for n in LENGTHS:
+        rounds = [unhindered(generation, n) for generation in made[n]]
         if not sum(map(len, rounds)):
             return 0.0, 0.0  # a drafter that is always right leaves no such round
         alone = n * draft.seconds(1, context) + target.seconds(n + 1, context)
-        extra.append(median_seconds(rounds, ("draft_ns", "forward_ns")) - float(alone))
+        extra.append(typical_seconds(rounds, ("draft_ns", "forward_ns")) - float(alone))
     step = max(0.0, (extra[1] - extra[0]) / (LENGTHS[1] - LENGTHS[0]))
     return max(0.0, float(np.mean(extra)) - step * float(np.mean(LENGTHS))), step
 
@@ -174,11 +200,11 @@ def identity(model: specdec.Model) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def model_costs(subject: Subject, times: Times, wanted: Wanted) -> tuple[ModelCosts, float]:
-    """And what a round of plain decoding costs beside its forward."""
-    (made,) = decoded(subject.model, [None], wanted)
-    prefill = np.median([g.prefill_seconds / g.prompt_tokens for g in made])
-    costs = ModelCosts(
+def model_costs(
+    subject: Subject, times: Times, plain: Sequence[specdec.Generation], wanted: Wanted
+) -> ModelCosts:
+    prefill = typical([g.prefill_seconds / g.prompt_tokens for g in plain])
+    return ModelCosts(
         name=subject.name,
         role=subject.role,
         curves=tuple(curve_of(times, subject.role, c, wanted.rows) for c in wanted.contexts),
@@ -186,7 +212,6 @@ def model_costs(subject: Subject, times: Times, wanted: Wanted) -> tuple[ModelCo
         dtype=subject.model.dtype,
         prefill_seconds=significant(prefill),
     )
-    return costs, median_seconds([g.rounds for g in made], ("draft_ns", "verify_ns", "commit_ns"))
 
 
 def check(subjects: Sequence[Subject], wanted: Wanted) -> None:
@@ -208,22 +233,23 @@ def measure(target: Subject, draft: Subject | None, wanted: Wanted, date: str) -
     subjects = [target] if draft is None else [target, draft]
     check(subjects, wanted)
     load = round(os.getloadavg()[0], 2)
-    times = time_forwards(subjects, wanted)
-    found = [model_costs(subject, times, wanted) for subject in subjects]
-    models = [costs for costs, _ in found]
+    times, made = take_turns(subjects, wanted)
+    models = [model_costs(s, times, made[s.role], wanted) for s in subjects]
+    plain = [generation.rounds for generation in made["target"]]
+    beside = typical_seconds(plain, ("draft_ns", "verify_ns", "commit_ns"))
     if draft is not None:
-        once, step = draft_overhead((target.model, draft.model), models, wanted)
+        once, step = draft_overhead(made, models, wanted)
         more = {"draft_seconds": significant(once), "step_seconds": significant(step)}
         models[1] = models[1].model_copy(update=more)
     info = specdec.info()
     return Tabled(
         name="this machine",
         kind="measured",
-        source=f"specdec {info['version']}, medians of {wanted.repeats} forwards in turns",
+        source=f"specdec {info['version']}, means of {wanted.repeats} turns",
         date=date,
         machine=Machine(cpu=info["cpu"], isa=info["isa"], threads=info["threads"], load=load),
         temperature=wanted.temperature,
-        round_seconds=significant(found[0][1]),
+        round_seconds=significant(beside),
         models=tuple(models),
     )
 

@@ -47,7 +47,7 @@ class Curve(Entry):
     rows: Annotated[tuple[Rows, ...], BeforeValidator(as_tuple)] = Field(min_length=1)
     seconds: Annotated[tuple[Positive, ...], BeforeValidator(as_tuple)]
     spread: Annotated[tuple[Share, ...], BeforeValidator(as_tuple)] | None = Field(
-        None, description="the middle half's width over the median, of the repetitions"
+        None, description="the middle half's width over the mean, of the repetitions"
     )
 
     @model_validator(mode="after")

@@ -17,7 +17,7 @@ from specdec_study.calibrate import main as calibrate
 from specdec_study.command import run_command
 from specdec_study.config.files import write_yaml
 from specdec_study.predict.costs import costs_of, find_profile
-from specdec_study.predict.measure import identity, rising
+from specdec_study.predict.measure import identity, rising, typical
 from specdec_study.predict.profile import Tabled, read_profile
 from specdec_study.predict.recommend import answered, candidates
 from specdec_study.records import NODE, ROUND, Record, to_json
@@ -80,6 +80,13 @@ def write_run(
             file.write(to_json(record_of(made, i, speculation is not None)) + "\n")
         file.write(to_json(Record("bad", 0, 0, None, 0, "", "", 1, error="it failed")) + "\n")
     return folder
+
+
+def test_of_two_speeds_each_has_its_part() -> None:
+    """And what was interrupted has none."""
+    assert typical([1.0] * 6 + [2.0] * 4) == pytest.approx((5 * 1 + 3 * 2) / 8)
+    assert typical([1.0] * 9 + [1e9]) == 1.0
+    assert typical([3.0]) == 3.0
 
 
 def test_a_profile_is_measured_shown_and_written(
